@@ -1,0 +1,1 @@
+"""Asking people: ask, decide, route, grant, expire."""

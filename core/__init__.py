@@ -1,0 +1,1 @@
+"""The agent and its government, with no idea who is talking to it."""

@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses, enums and ids; standard library only."""

@@ -1,0 +1,106 @@
+"""The question put to people, their answers, and the standing permissions that come of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from core.domain.canonical import JsonObject
+from core.domain.ids import ApprovalId, CallId, GrantId, PrincipalId, RunId, TenantId
+from core.domain.principal import Principal
+from core.domain.tool import Risk
+from core.domain.verdict import Approvers
+
+
+class Question(StrEnum):
+    """What people are asked: may this call be made, or what became of it?"""
+
+    PERMIT = "permit"
+    OUTCOME = "outcome"
+
+
+class ApprovalState(StrEnum):
+    """Where a question stands; everything but pending is closed for good."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+class Answer(StrEnum):
+    """A person's answer: the first two to PERMIT, the last three to OUTCOME."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+    HAPPENED = "happened"
+    DID_NOT = "did_not"
+    RETRY = "retry"
+
+
+class GrantScope(StrEnum):
+    """How far an approval reaches: this call, the rest of the run, or the tenant for good."""
+
+    ONCE = "once"
+    RUN = "run"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A person's answer to an approval; one per person and approval, never changed."""
+
+    approval_id: ApprovalId
+    principal: Principal
+    answer: Answer
+    scope: GrantScope
+    reason: str
+    digest: str
+    via: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """The question about one exact call. ``digest`` binds what was shown to what will run."""
+
+    id: ApprovalId
+    tenant_id: TenantId
+    run_id: RunId
+    call_id: CallId
+    question: Question
+    tool: str
+    tool_version: int
+    risk: Risk
+    arguments: JsonObject
+    preview: JsonObject
+    digest: str
+    reason: str
+    requester: Principal
+    approvers: Approvers
+    state: ApprovalState
+    expires_at: datetime
+    created_at: datetime
+    closed_at: datetime | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A standing permission: calls of ``tool`` at ``tool_version`` that fit ``pattern`` pass.
+
+    ``pattern`` maps argument names to the exact values they must have; an empty one fits all.
+    ``run_id`` limits it to a run. ``uses_left`` None is without count.
+    """
+
+    id: GrantId
+    tenant_id: TenantId
+    requester_id: PrincipalId
+    run_id: RunId | None
+    tool: str
+    tool_version: int
+    pattern: JsonObject
+    granted_by: Principal
+    approvers: Approvers
+    expires_at: datetime
+    uses_left: int | None

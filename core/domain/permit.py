@@ -1,0 +1,39 @@
+"""The seal: a tool accepts nothing but a call that has passed the door."""
+
+import sys
+
+from core.domain.run import Lease
+from core.domain.tool import Tool, ToolCall
+
+_DOOR = "core.governance.door"
+
+
+class PermittedCall:
+    """A call that has passed the door. Only ``core.governance.door`` makes one.
+
+    Attributes:
+        call: the request as it was judged.
+        tool: the definition that it was judged under.
+        idempotency_key: digest over tenant, run, step, index, tool and canonical arguments.
+        lease: the run's lease that the driver holds; a tool that writes our tables checks it in the
+            transaction of its effect. None for a call without a run.
+    """
+
+    __slots__ = ("call", "idempotency_key", "lease", "tool")
+
+    def __init__(
+        self, *, call: ToolCall, tool: Tool, idempotency_key: str, lease: Lease | None
+    ) -> None:
+        """Refuse every module but the door.
+
+        Raises:
+            TypeError: made anywhere else.
+        """
+        # The caller's module is the seal: a token to import could be imported by anyone.
+        if sys._getframe(1).f_globals.get("__name__") != _DOOR:  # noqa: SLF001
+            message = "only the door permits calls"
+            raise TypeError(message)
+        self.call = call
+        self.tool = tool
+        self.idempotency_key = idempotency_key
+        self.lease = lease

@@ -1,0 +1,1 @@
+"""The only importer of DBOS: dispatching segments and taking over from the dead."""

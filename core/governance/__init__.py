@@ -1,0 +1,1 @@
+"""The door and what it asks: policy, budget, digest. Knows no vendor."""

@@ -1,0 +1,1 @@
+"""Driving a run: the loop, what the model is shown, the events."""

@@ -1,0 +1,1 @@
+"""The only SQL of ours: one repository per noun."""

@@ -1,0 +1,1 @@
+"""The packs that ship with Sallyport: a folder per pack."""

@@ -1,0 +1,82 @@
+"""The sentences behind the codes: one place, so that every front door says the same."""
+
+from collections.abc import Mapping
+
+from core.errors import Fact, SallyportError
+
+_SENTENCES: Mapping[str, str] = {
+    # what was asked
+    "malformed_body": "The request body is not what this address takes: {detail}.",
+    "unknown_key": "The key {key} is not known here; remove it.",
+    "invalid_arguments": "The arguments of {tool} are not valid: {detail}.",
+    "unknown_tool": "There is no tool named {tool}. The tools you may use are listed for you.",
+    "tool_disabled": "The tool {tool} is switched off for your company. Ask an admin to enable it.",
+    # who asked
+    "no_token": "Send a bearer token. An operator makes one with: sallyport token create.",
+    "invalid_token": "This token is not valid here: it is unknown, expired, revoked or of another audience.",
+    "missing_scope": "This token does not carry the scope {scope}.",
+    "policy_denied": "The policy does not allow this: {reason}",
+    "tenant_mismatch": "That does not belong to your company.",
+    # approvals
+    "approval_closed": "This approval is closed already: {state}.",
+    "wrong_digest": "What you saw is not what would run. Look at the approval again, then decide.",
+    "self_approval": "You asked for this yourself; somebody else must decide.",
+    "not_eligible": "You may not decide this. It needs {approvers}.",
+    "already_decided": "You have decided this already.",
+    "wrong_answer": "This approval takes one of: {answers}.",
+    "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
+    # not there
+    "not_found": "There is no such {noun}.",
+    # runs
+    "budget_exceeded": "The run has used its budget of {budget} and was stopped.",
+    "max_steps": "The run reached its limit of {max_steps} steps before it was done. Ask for less at once.",
+    "cancelled": "The run was cancelled.",
+    "stuck": "The agent made the same call {times} times in a row and was stopped.",
+    "unknown_tools": "The agent asked for tools that do not exist ({tool}) and was stopped.",
+    "segment_timeout": "The run worked for {seconds} seconds without a pause, its limit, and was stopped.",
+    "run_timeout": "The run was active for {seconds} seconds, its limit, and was stopped.",
+    "model_failed": "The language model could not answer ({detail}). Try again later.",
+    "model_refused": "The language model declined this task.",
+    "model_truncated": "The language model's answer was cut off at its limit of {limit} tokens.",
+    "internal_error": "Something went wrong on our side. The run was stopped; nothing more happens.",
+    # calls
+    "denied": "{by} denied this{because}.",
+    "expired": "Nobody decided in time, so the call was not made.",
+    "changed_too_often": "What this call would do kept changing while people were asked; it was not made.",
+    "grant_lost": "The approval no longer covers this call: {detail}.",
+    "outcome_unknown": "The call was under way when a worker died; whether it happened is not known.",
+    "did_not_happen": "The call did not happen; {by} looked and said so.",
+    "tool_timeout": "{tool} did not answer within {seconds} seconds.",
+    "tool_unavailable": "{tool} cannot be reached now. Try again later.",
+    "tool_result_invalid": "{tool} answered with something that does not fit its contract.",
+    "nothing_to_undo": "This call cannot be undone: {detail}.",
+    "too_late_to_undo": "This could be undone for {days} days; that time is over.",
+    "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
+    # installation
+    "migration_needed": "The database is not migrated. Run: sallyport migrate.",
+    "database_unavailable": "The database cannot be reached now. Try again shortly.",
+    "no_worker": "No worker is running. Start one with: sallyport worker.",
+    "unknown_setting": "The setting {key} is not known.",
+    "invalid_setting": "The setting {key} is not valid: {detail}.",
+}
+
+
+def sentence_for(code: str, facts: Mapping[str, Fact]) -> str:
+    """Return the sentence of ``code`` with ``facts`` filled in; the code itself where it has none."""
+    template = _SENTENCES.get(code)
+    if template is None:
+        told = ", ".join(f"{key}: {value}" for key, value in facts.items())
+        return f"{code.replace('_', ' ')}{f' ({told})' if told else ''}."
+    return template.format_map(_Blank(facts))
+
+
+def sentence_of(error: SallyportError) -> str:
+    """Return what the user is told about ``error``."""
+    return sentence_for(error.code, error.facts)
+
+
+class _Blank(dict[str, Fact]):
+    """Facts for a template; one that is missing reads as nothing rather than failing."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
