@@ -1,0 +1,187 @@
+"""The one way to PostgreSQL: transactions that belong to a tenant, and the few hot functions."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol, cast
+
+import asyncpg
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from core.domain.ids import TenantId
+from core.errors import LeaseLost, SallyportError, Unavailable
+
+APP_ROLE = "sallyport_app"
+
+_LEASE_LOST = "SP001"
+_STALE_EPOCH = "SP002"
+_STATEMENT_SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
+
+
+class StaleEpoch(SallyportError):
+    """The tenant's people, tools or policies have changed since the verdict was made: judge again."""
+
+
+class _Driver(Protocol):
+    """What we ask of the driver's connection under SQLAlchemy's adapter."""
+
+    def is_closed(self) -> bool: ...
+
+
+_SET_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
+
+
+class Database:
+    """Connections as the app role, which row-level security binds.
+
+    Two pools on one database: SQLAlchemy's for ordinary work, the driver's own for the hot
+    functions, where a query builder would cost more than the query.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """Take a libpq URL and how many connections each pool may hold."""
+        self._url = url
+        self._pool_size = pool_size
+        self._hot: asyncpg.Pool[asyncpg.Record] | None = None
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=_CONNECT_SECONDS,
+        )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+
+    async def open(self) -> None:
+        """Open the hot pool. Idempotent.
+
+        Raises:
+            Unavailable: ``database_unavailable``.
+        """
+        if self._hot is None:
+            with _translated():
+                self._hot = await asyncpg.create_pool(
+                    self._url,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=_CONNECT_SECONDS,
+                    command_timeout=_STATEMENT_SECONDS,
+                    server_settings=_SESSION,
+                    reset=_keep,
+                )
+
+    async def close(self) -> None:
+        """Close both pools; what is under way is ended."""
+        if self._hot is not None:
+            self._hot.terminate()
+            self._hot = None
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def for_tenant(self, tenant_id: TenantId) -> AsyncGenerator[AsyncConnection]:
+        """Open a transaction that sees one tenant's rows only; commit once, at the end.
+
+        Raises:
+            Unavailable: ``database_unavailable``; nothing of the transaction is kept.
+        """
+        with _translated():
+            async with self._engine.begin() as connection:
+                await connection.execute(_SET_TENANT, {"tenant": str(tenant_id)})
+                yield connection
+
+    @asynccontextmanager
+    async def without_tenant(self) -> AsyncGenerator[AsyncConnection]:
+        """Open a transaction that sees no tenant's rows: for the directory and the workers' table."""
+        with _translated():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    async def hot(self, query: str, *arguments: object) -> object:
+        """Run one hot function in one round trip and return its value; it sets the tenant itself.
+
+        Raises:
+            LeaseLost: the journal is another driver's now.
+            StaleEpoch: the verdict was made under an older configuration.
+            Unavailable: ``database_unavailable``.
+        """
+        if self._hot is None:
+            await self.open()
+        with _translated():
+            return cast("object", await cast("asyncpg.Pool[asyncpg.Record]", self._hot).fetchval(query, *arguments))
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            self._url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            server_settings=_SESSION,
+        )
+
+
+_SESSION = {
+    "role": APP_ROLE,
+    "application_name": "sallyport",
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "5000",
+    # A frozen worker must not hold a lock for longer than its takeover.
+    "lock_timeout": "20000",
+}
+
+
+async def _keep(_connection: object) -> None:
+    """Reset nothing on release: every setting that we make is local to its transaction."""
+
+
+def _refuse_closed(
+    dbapi_connection: DBAPIConnection, _record: object, _proxy: object
+) -> None:
+    """Have the pool connect anew where the server has gone, without asking it first."""
+    if cast("_Driver", dbapi_connection.driver_connection).is_closed():
+        raise DisconnectionError
+
+
+class _translated:  # noqa: N801 - reads as a verb in a with statement
+    """Turn the driver's errors into ours; everything else passes."""
+
+    def __enter__(self) -> None:
+        """Watch the block."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Raise what the error means to us."""
+        if error is None or isinstance(error, SallyportError):
+            return
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        cause = getattr(cause, "__cause__", None) or cause
+        code = getattr(cause, "sqlstate", None)
+        if code == _LEASE_LOST:
+            raise LeaseLost("lease_lost") from error
+        if code == _STALE_EPOCH:
+            raise StaleEpoch("stale_epoch") from error
+        if _is_outage(error, cause, code):
+            raise Unavailable("database_unavailable") from error
+
+
+_OUTAGES: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+def _is_outage(error: BaseException, cause: object, code: object) -> bool:
+    return (
+        isinstance(cause, _OUTAGES)
+        or isinstance(error, DisconnectionError)
+        or (isinstance(error, DBAPIError) and error.connection_invalidated)
+        or (isinstance(code, str) and code.startswith("08"))
+    )

@@ -1,0 +1,23 @@
+"""${message}.
+
+Revision ID: ${up_revision}
+Revises: ${down_revision | comma,n}
+"""
+
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """${message}."""
+    op.execute("")
+
+
+def downgrade() -> None:
+    """Refuse: migrations expand, backfill and contract; none goes back."""
+    message = "write a migration that goes forward"
+    raise RuntimeError(message)

@@ -1,0 +1,620 @@
+-- Run as sallyport_owner. Keys and indexes lead with tenant_id: under row-level security the planner can use nothing else.
+
+create table tenants (
+  id uuid primary key,
+  name text not null unique check (name ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+  tier text not null check (tier in ('free', 'pro', 'enterprise')),
+  epoch bigint not null default 1,
+  created_at timestamptz not null default now()
+);
+
+create table principals (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  email text not null check (email = lower(email) and length(email) between 3 and 254),
+  roles text[] not null,
+  groups text[] not null default '{}',
+  disabled_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  unique (tenant_id, email)
+);
+
+create table identity_links (
+  tenant_id uuid not null,
+  surface text not null,
+  external_workspace text not null,
+  external_user text not null,
+  principal_id uuid not null,
+  linked_at timestamptz not null default now(),
+  primary key (tenant_id, surface, external_workspace, external_user),
+  foreign key (tenant_id, principal_id) references principals
+);
+
+create table access_tokens (
+  tenant_id uuid not null,
+  id uuid not null,
+  principal_id uuid not null,
+  token_hash bytea not null unique,
+  audience text not null check (audience in ('api', 'mcp')),
+  scopes text[] not null,
+  expires_at timestamptz not null,
+  revoked_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, principal_id) references principals
+);
+
+create table tool_settings (
+  tenant_id uuid not null references tenants,
+  tool text not null,
+  enabled boolean not null,
+  changed_at timestamptz not null default now(),
+  primary key (tenant_id, tool)
+);
+
+create table runs (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  requester_id uuid not null,
+  kind text not null check (kind in ('agent', 'call')),
+  agent text not null,
+  agent_version int not null,
+  config jsonb not null,
+  task text not null,
+  via text not null,
+  scopes text[] not null,
+  conversation jsonb,
+  client_key text,
+  status text not null check (status in ('pending', 'running', 'awaiting_approval', 'completed',
+                                         'failed', 'cancelled', 'budget_exceeded')),
+  dispatch text not null check (dispatch in ('queued', 'driving', 'parked', 'ended')),
+  segment int not null default 1,
+  lease int not null default 0,
+  driver text,
+  queued_at timestamptz not null default now(),
+  budget_micros bigint not null check (budget_micros >= 0),
+  cost_micros bigint not null default 0 check (cost_micros >= 0),
+  max_steps int not null,
+  current_step int not null default 0,
+  active_ms bigint not null default 0,
+  event_seq int not null default 0,
+  pause_reason text,
+  cancel_requested boolean not null default false,
+  result text,
+  error_code text,
+  error_message text,
+  created_at timestamptz not null default now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  primary key (tenant_id, id),
+  foreign key (tenant_id, requester_id) references principals,
+  check ((dispatch = 'ended') = (status in ('completed', 'failed', 'cancelled', 'budget_exceeded')))
+);
+create unique index runs_client_key on runs (tenant_id, requester_id, client_key) where client_key is not null;
+create index runs_newest on runs (tenant_id, created_at desc, id);
+create index runs_of_requester on runs (tenant_id, requester_id, created_at desc, id);
+-- The directory looks across tenants for what is due; these two partial indexes stay as small as the work in hand.
+create index runs_queued on runs (queued_at) where dispatch = 'queued';
+create index runs_driving on runs (driver) where dispatch = 'driving';
+
+create table steps (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  number int not null,
+  thinking text not null,
+  text text not null,
+  calls jsonb not null,
+  stop text not null,
+  provider text not null,
+  model text not null,
+  input_tokens int not null,
+  output_tokens int not null,
+  cache_read_tokens int not null,
+  cache_write_tokens int not null,
+  cost_micros bigint not null,
+  duration_ms int not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, run_id, number),
+  foreign key (tenant_id, run_id) references runs
+);
+
+create table tool_calls (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  run_id uuid,
+  step int not null default 0,
+  index int not null default 0,
+  handle text not null default '',
+  requester_id uuid not null,
+  via text not null default '',
+  agent text not null default '',
+  tool text not null,
+  tool_version int,
+  arguments jsonb not null,
+  request_digest text,
+  state text not null check (state in ('requested', 'pending_approval', 'running', 'succeeded', 'failed',
+                                       'denied', 'expired', 'unknown', 'cancelled')),
+  asked int not null default 0,
+  verdict jsonb,
+  preview jsonb,
+  digest text,
+  result jsonb,
+  error jsonb,
+  inverse jsonb,
+  undoes uuid,
+  attempts int not null default 0,
+  cost_micros bigint not null default 0,
+  duration_ms int not null default 0,
+  created_at timestamptz not null default now(),
+  started_at timestamptz,
+  settled_at timestamptz,
+  primary key (tenant_id, id)
+);
+create unique index tool_calls_of_run on tool_calls (tenant_id, run_id, step, index) where run_id is not null;
+-- The same call by the same person joins the pending one: one open direct call per request.
+create unique index tool_calls_joined on tool_calls (tenant_id, requester_id, request_digest)
+  where request_digest is not null and state in ('requested', 'pending_approval', 'running', 'unknown');
+create unique index tool_calls_undone_once on tool_calls (tenant_id, undoes)
+  where undoes is not null and state not in ('failed', 'denied', 'expired', 'cancelled');
+create index tool_calls_newest on tool_calls (tenant_id, created_at desc, id);
+
+create table usage_events (
+  tenant_id uuid not null,
+  id bigint generated always as identity,
+  run_id uuid,
+  step int,
+  call_id uuid,
+  kind text not null check (kind in ('model', 'tool')),
+  agent text not null,
+  name text not null,
+  provider text,
+  input_tokens int not null default 0,
+  output_tokens int not null default 0,
+  cache_read_tokens int not null default 0,
+  cache_write_tokens int not null default 0,
+  unit_prices jsonb not null,
+  cost_micros bigint not null check (cost_micros >= 0),
+  at timestamptz not null default now(),
+  primary key (tenant_id, id)
+);
+create index usage_of_run on usage_events (tenant_id, run_id, step);
+
+create table approvals (
+  tenant_id uuid not null,
+  id uuid not null,
+  run_id uuid not null,
+  call_id uuid not null,
+  question text not null check (question in ('permit', 'outcome')),
+  tool text not null,
+  tool_version int not null,
+  risk text not null,
+  arguments jsonb not null,
+  preview jsonb not null,
+  digest text not null,
+  reason text not null,
+  requester_id uuid not null,
+  approvers jsonb not null,
+  needed int not null check (needed >= 1),
+  state text not null check (state in ('pending', 'approved', 'denied', 'expired', 'withdrawn')),
+  expires_at timestamptz not null,
+  created_at timestamptz not null default now(),
+  closed_at timestamptz,
+  primary key (tenant_id, id),
+  foreign key (tenant_id, run_id) references runs,
+  foreign key (tenant_id, call_id) references tool_calls
+);
+create index approvals_newest on approvals (tenant_id, created_at desc, id);
+create index approvals_open on approvals (tenant_id, run_id) where state = 'pending';
+create index approvals_due on approvals (expires_at) where state = 'pending';
+create index approvals_of_call on approvals (tenant_id, call_id);
+
+create table decisions (
+  tenant_id uuid not null,
+  approval_id uuid not null,
+  principal_id uuid not null,
+  answer text not null check (answer in ('approve', 'deny', 'happened', 'did_not', 'retry')),
+  scope text not null check (scope in ('once', 'run', 'always')),
+  reason text not null,
+  digest text not null,
+  via text not null,
+  decided_at timestamptz not null,
+  primary key (tenant_id, approval_id, principal_id),
+  foreign key (tenant_id, approval_id) references approvals,
+  foreign key (tenant_id, principal_id) references principals
+);
+
+create table grants (
+  tenant_id uuid not null,
+  id uuid not null,
+  requester_id uuid not null,
+  run_id uuid,
+  tool text not null,
+  tool_version int not null,
+  pattern jsonb not null,
+  granted_by uuid not null,
+  approval_id uuid not null,
+  approvers jsonb not null,
+  expires_at timestamptz not null,
+  uses_left int check (uses_left >= 0),
+  revoked_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, approval_id) references approvals
+);
+create index grants_of_tool on grants (tenant_id, requester_id, tool) where revoked_at is null;
+
+create table run_events (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  seq int not null,
+  kind text not null,
+  data jsonb not null,
+  at timestamptz not null default now(),
+  primary key (tenant_id, run_id, seq)
+);
+
+-- Text as it comes. Unlogged: it may be lost in a crash, the answer in steps may not.
+create unlogged table run_text (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  step int not null,
+  seq int not null,
+  text text not null,
+  at timestamptz not null default now(),
+  primary key (tenant_id, run_id, step, seq)
+);
+
+create table inbox (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  surface text not null,
+  external_id text not null,
+  payload jsonb not null,
+  received_at timestamptz not null default now(),
+  handled_at timestamptz,
+  primary key (tenant_id, id),
+  unique (tenant_id, surface, external_id)
+);
+
+create table outbox (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  surface text not null,
+  address text not null,
+  payload jsonb not null,
+  attempts int not null default 0,
+  due_at timestamptz not null default now(),
+  delivered_at timestamptz,
+  primary key (tenant_id, id)
+);
+create index outbox_due on outbox (due_at) where delivered_at is null;
+
+create table audit_records (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  seq bigint generated always as identity,
+  at timestamptz not null,
+  action text not null,
+  actor text not null,
+  run_id uuid,
+  call_id uuid,
+  tool text,
+  -- Canonical JSON as text: jsonb would rewrite numbers, and the digest is over the text.
+  content text not null,
+  digest text not null,
+  xact xid8 not null default pg_current_xact_id(),
+  primary key (tenant_id, id)
+);
+create index audit_in_commit_order on audit_records (tenant_id, xact, seq);
+create index audit_by_time on audit_records (tenant_id, at, seq);
+
+create table audit_blocks (
+  tenant_id uuid not null references tenants,
+  number bigint not null,
+  record_ids uuid[] not null,
+  upto_xact xid8 not null,
+  previous text not null,
+  head text not null,
+  key_id text not null,
+  signature text not null,
+  sealed_at timestamptz not null,
+  primary key (tenant_id, number)
+);
+
+-- What a tool has done under an idempotency key, written in the transaction of the effect.
+create table tool_effects (
+  tenant_id uuid not null references tenants,
+  key text not null,
+  tool text not null,
+  output jsonb not null,
+  at timestamptz not null default now(),
+  primary key (tenant_id, key)
+);
+
+create table projects (
+  tenant_id uuid not null references tenants,
+  id uuid not null,
+  name text not null check (length(name) between 1 and 200),
+  status text not null check (status in ('active', 'archived')),
+  open_to_all boolean not null default false,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, id)
+);
+
+create table project_members (
+  tenant_id uuid not null,
+  project_id uuid not null,
+  principal_id uuid not null,
+  primary key (tenant_id, project_id, principal_id),
+  foreign key (tenant_id, project_id) references projects,
+  foreign key (tenant_id, principal_id) references principals
+);
+
+create table tasks (
+  tenant_id uuid not null,
+  id uuid not null,
+  project_id uuid not null,
+  title text not null check (length(title) between 1 and 200),
+  status text not null check (status in ('todo', 'in_progress', 'blocked', 'done')),
+  priority text not null check (priority in ('low', 'normal', 'high', 'urgent')),
+  assignee_id uuid,
+  due_date date,
+  deleted_at timestamptz,
+  deleted_by uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, project_id) references projects,
+  foreign key (tenant_id, assignee_id) references principals
+);
+create index tasks_of_project on tasks (tenant_id, project_id, created_at, id) where deleted_at is null;
+
+create table messages (
+  tenant_id uuid not null,
+  id uuid not null,
+  sender_id uuid not null,
+  recipient_id uuid not null,
+  text text not null check (length(text) between 1 and 4000),
+  sent_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, sender_id) references principals,
+  foreign key (tenant_id, recipient_id) references principals
+);
+
+create table documents (
+  tenant_id uuid not null,
+  id uuid not null,
+  title text not null check (length(title) between 1 and 200),
+  content text not null check (length(content) <= 50000),
+  version int not null default 1,
+  author_id uuid not null,
+  deleted_at timestamptz,
+  deleted_by uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (tenant_id, id),
+  foreign key (tenant_id, author_id) references principals
+);
+create index documents_newest on documents (tenant_id, updated_at desc, id) where deleted_at is null;
+
+-- Not a tenant's: which workers are alive.
+create table workers (
+  executor_id text primary key,
+  beat_at timestamptz not null,
+  started_at timestamptz not null default now()
+);
+
+-- Row-level security, forced on everything that belongs to a tenant.
+do $$
+declare
+  t text;
+begin
+  for t in select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid
+           where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attname = 'tenant_id'
+  loop
+    execute format('alter table %I enable row level security', t);
+    execute format('alter table %I force row level security', t);
+    execute format('create policy tenant_only on %I using (tenant_id = nullif(current_setting(''app.tenant_id'', true), '''')::uuid)
+                    with check (tenant_id = nullif(current_setting(''app.tenant_id'', true), '''')::uuid)', t);
+    execute format('grant select, insert, update, delete on %I to sallyport_app', t);
+  end loop;
+end $$;
+alter table tenants enable row level security;
+alter table tenants force row level security;
+create policy tenant_only on tenants using (id = nullif(current_setting('app.tenant_id', true), '')::uuid)
+  with check (id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+grant select, insert, update on tenants to sallyport_app;
+grant select, insert, update, delete on workers to sallyport_app;
+revoke update, delete on audit_records, audit_blocks, decisions, usage_events from sallyport_app;
+revoke delete on runs, steps, tool_calls, approvals, grants, principals from sallyport_app;
+
+-- Any change of people, tokens or tools makes verdicts that were made before it stale.
+create function raise_epoch() returns trigger language plpgsql as $$
+begin
+  update tenants set epoch = epoch + 1 where id = coalesce(new.tenant_id, old.tenant_id);
+  return null;
+end $$;
+create trigger raise_epoch after update or delete on principals for each row execute function raise_epoch();
+create trigger raise_epoch after update or delete on access_tokens for each row execute function raise_epoch();
+create trigger raise_epoch after insert or update or delete on tool_settings for each row execute function raise_epoch();
+
+-- The journal: every write of a driven run goes through this one function, in one round trip and one transaction.
+-- p_entry: {"cost", "step", "active_ms", "answers": [], "calls": [], "usage": [], "events": [], "audit": []}
+-- Raises SP001 where the lease is not the run's any more, SP002 where the tenant's epoch is not p_epoch (null: any).
+create function journal(p_tenant uuid, p_run uuid, p_lease int, p_epoch bigint, p_entry jsonb)
+returns boolean language plpgsql as $$
+declare
+  v_seq int;
+  v_cancel boolean;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  if p_epoch is not null and not exists (select 1 from tenants where id = p_tenant and epoch = p_epoch) then
+    raise exception 'stale epoch' using errcode = 'SP002';
+  end if;
+  update runs set
+      cost_micros = cost_micros + coalesce((p_entry->>'cost')::bigint, 0),
+      current_step = coalesce((p_entry->>'step')::int, current_step),
+      active_ms = active_ms + coalesce((p_entry->>'active_ms')::bigint, 0),
+      event_seq = event_seq + coalesce(jsonb_array_length(p_entry->'events'), 0)
+    where tenant_id = p_tenant and id = p_run and lease = p_lease and dispatch = 'driving'
+    returning event_seq - coalesce(jsonb_array_length(p_entry->'events'), 0), cancel_requested
+    into v_seq, v_cancel;
+  if not found then
+    raise exception 'lease lost' using errcode = 'SP001';
+  end if;
+  if p_entry ? 'answers' then
+    insert into steps (tenant_id, run_id, number, thinking, text, calls, stop, provider, model, input_tokens,
+                       output_tokens, cache_read_tokens, cache_write_tokens, cost_micros, duration_ms)
+      select p_tenant, p_run, number, thinking, text, calls, stop, provider, model, input_tokens,
+             output_tokens, cache_read_tokens, cache_write_tokens, cost_micros, duration_ms
+      from jsonb_to_recordset(p_entry->'answers') as a(number int, thinking text, text text, calls jsonb, stop text,
+           provider text, model text, input_tokens int, output_tokens int, cache_read_tokens int,
+           cache_write_tokens int, cost_micros bigint, duration_ms int);
+  end if;
+  if p_entry ? 'requested' then
+    insert into tool_calls (tenant_id, id, run_id, step, index, handle, requester_id, via, agent, tool, arguments, state)
+      select p_tenant, id, p_run, step, index, handle, requester_id, via, agent, tool, arguments, 'requested'
+      from jsonb_to_recordset(p_entry->'requested') as c(id uuid, step int, index int, handle text, requester_id uuid,
+           via text, agent text, tool text, arguments jsonb);
+  end if;
+  if p_entry ? 'calls' then
+    update tool_calls t set
+        state = c.state,
+        tool_version = coalesce(c.tool_version, t.tool_version),
+        verdict = coalesce(c.verdict, t.verdict),
+        preview = coalesce(c.preview, t.preview),
+        digest = coalesce(c.digest, t.digest),
+        result = c.result,
+        error = c.error,
+        inverse = c.inverse,
+        attempts = t.attempts + coalesce(c.attempt, 0),
+        cost_micros = t.cost_micros + coalesce(c.cost_micros, 0),
+        duration_ms = coalesce(c.duration_ms, t.duration_ms),
+        started_at = case when c.state = 'running' then now() else t.started_at end,
+        settled_at = case when c.state in ('succeeded', 'failed', 'denied', 'expired', 'cancelled') then now() end
+      from jsonb_to_recordset(p_entry->'calls') as c(id uuid, state text, tool_version int, verdict jsonb, preview jsonb,
+           digest text, result jsonb, error jsonb, inverse jsonb, attempt int, cost_micros bigint, duration_ms int)
+      where t.tenant_id = p_tenant and t.id = c.id
+        and t.state not in ('succeeded', 'failed', 'denied', 'expired', 'cancelled');
+  end if;
+  if p_entry ? 'usage' then
+    insert into usage_events (tenant_id, run_id, step, call_id, kind, agent, name, provider, input_tokens, output_tokens,
+                              cache_read_tokens, cache_write_tokens, unit_prices, cost_micros)
+      select p_tenant, p_run, step, call_id, kind, agent, name, provider, coalesce(input_tokens, 0),
+             coalesce(output_tokens, 0), coalesce(cache_read_tokens, 0), coalesce(cache_write_tokens, 0),
+             unit_prices, cost_micros
+      from jsonb_to_recordset(p_entry->'usage') as u(step int, call_id uuid, kind text, agent text, name text,
+           provider text, input_tokens int, output_tokens int, cache_read_tokens int, cache_write_tokens int,
+           unit_prices jsonb, cost_micros bigint);
+  end if;
+  if p_entry ? 'events' then
+    insert into run_events (tenant_id, run_id, seq, kind, data)
+      select p_tenant, p_run, v_seq + e.n, e.event->>'kind', e.event->'data'
+      from jsonb_array_elements(p_entry->'events') with ordinality as e(event, n);
+  end if;
+  if p_entry ? 'audit' then
+    insert into audit_records (tenant_id, id, at, action, actor, run_id, call_id, tool, content, digest)
+      select p_tenant, id, at, action, actor, run_id, call_id, tool, content, digest
+      from jsonb_to_recordset(p_entry->'audit') as r(id uuid, at timestamptz, action text, actor text, run_id uuid,
+           call_id uuid, tool text, content text, digest text);
+  end if;
+  return v_cancel;
+end $$;
+
+-- A safe call straight from a front door: checked against the epoch it was judged under, metered, recorded; one commit.
+create function record_call(p_tenant uuid, p_epoch bigint, p_call jsonb, p_audit jsonb)
+returns void language plpgsql as $$
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  if not exists (select 1 from tenants where id = p_tenant and epoch = p_epoch) then
+    raise exception 'stale epoch' using errcode = 'SP002';
+  end if;
+  insert into tool_calls (tenant_id, id, requester_id, via, tool, tool_version, arguments, state, verdict, result, error,
+                          cost_micros, duration_ms, attempts, settled_at)
+    select p_tenant, id, requester_id, via, tool, tool_version, arguments, state, verdict, result, error,
+           cost_micros, duration_ms, 1, now()
+    from jsonb_to_record(p_call) as c(id uuid, requester_id uuid, via text, tool text, tool_version int, arguments jsonb,
+         state text, verdict jsonb, result jsonb, error jsonb, cost_micros bigint, duration_ms int);
+  if (p_call->>'cost_micros')::bigint > 0 then
+    insert into usage_events (tenant_id, call_id, kind, agent, name, unit_prices, cost_micros)
+      values (p_tenant, (p_call->>'id')::uuid, 'tool', '', p_call->>'tool',
+              jsonb_build_object('call', p_call->'cost_micros'), (p_call->>'cost_micros')::bigint);
+  end if;
+  insert into audit_records (tenant_id, id, at, action, actor, run_id, call_id, tool, content, digest)
+    select p_tenant, id, at, action, actor, run_id, call_id, tool, content, digest
+    from jsonb_to_record(p_audit) as r(id uuid, at timestamptz, action text, actor text, run_id uuid, call_id uuid,
+         tool text, content text, digest text);
+end $$;
+
+-- The directory: the only look-ups across tenants, on routing columns only.
+grant select (id, name, tier, created_at) on tenants to sallyport_directory;
+grant select (tenant_id, id, token_hash, audience, expires_at, revoked_at) on access_tokens to sallyport_directory;
+grant select (tenant_id, id, segment, dispatch, queued_at, driver) on runs to sallyport_directory;
+grant select (tenant_id, id, run_id, state, expires_at) on approvals to sallyport_directory;
+grant select (tenant_id, xact) on audit_records to sallyport_directory;
+grant select (tenant_id, number, upto_xact) on audit_blocks to sallyport_directory;
+grant select on workers to sallyport_directory;
+create policy directory_reads on tenants for select to sallyport_directory using (true);
+create policy directory_reads on access_tokens for select to sallyport_directory using (true);
+create policy directory_reads on runs for select to sallyport_directory using (true);
+create policy directory_reads on approvals for select to sallyport_directory using (true);
+create policy directory_reads on audit_records for select to sallyport_directory using (true);
+create policy directory_reads on audit_blocks for select to sallyport_directory using (true);
+grant create, usage on schema public to sallyport_directory;
+set role sallyport_directory;
+
+create function directory_tenants(p_after text, p_limit int)
+  returns table (id uuid, name text, tier text, created_at timestamptz)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select t.id, t.name, t.tier, t.created_at from tenants t
+  where t.name > coalesce(p_after, '') order by t.name limit least(p_limit, 1000)
+$$;
+
+create function directory_tenant(p_name text) returns uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select t.id from tenants t where t.name = p_name
+$$;
+
+create function directory_token(p_hash bytea) returns table (tenant_id uuid, token_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select t.tenant_id, t.id from access_tokens t where t.token_hash = p_hash
+$$;
+
+-- Segments that nobody drives: queued for longer than p_queued_seconds, or driven by a worker without a fresh heartbeat.
+create function directory_due_segments(p_queued_seconds float, p_stale_seconds float, p_limit int)
+  returns table (tenant_id uuid, run_id uuid, segment int, abandoned boolean)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  (select r.tenant_id, r.id, r.segment, false from runs r
+   where r.dispatch = 'queued' and r.queued_at < now() - make_interval(secs => p_queued_seconds)
+   order by r.queued_at limit least(p_limit, 1000))
+  union all
+  (select r.tenant_id, r.id, r.segment, true from runs r
+   where r.dispatch = 'driving' and not exists (
+     select 1 from workers w
+     where w.executor_id = r.driver and w.beat_at > now() - make_interval(secs => p_stale_seconds))
+   limit least(p_limit, 1000))
+$$;
+
+create function directory_due_approvals(p_now timestamptz, p_limit int)
+  returns table (tenant_id uuid, approval_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select a.tenant_id, a.id from approvals a
+  where a.state = 'pending' and a.expires_at <= p_now order by a.expires_at limit least(p_limit, 1000)
+$$;
+
+-- Tenants with records that are complete (older than every transaction under way) and in no block yet.
+create function directory_unsealed(p_limit int) returns setof uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select t.id from tenants t
+  where exists (
+    select 1 from audit_records r
+    where r.tenant_id = t.id and r.xact < pg_snapshot_xmin(pg_current_snapshot())
+      and r.xact >= coalesce((select b.upto_xact from audit_blocks b where b.tenant_id = t.id
+                              order by b.number desc limit 1), '0'::xid8))
+  limit least(p_limit, 1000)
+$$;
+
+reset role;
+set role sallyport_owner;
+revoke create on schema public from sallyport_directory;
