@@ -84,7 +84,7 @@ class ToolBox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a verdict is made of. ``tenant`` is the requester's; ``resource_tenant`` the call's."""
+    """All that a verdict is made of. ``tenant`` is the requester's, ``resource_tenant`` the call's."""
 
     tenant: Tenant
     principal: Principal

@@ -1,4 +1,4 @@
-"""How Alembic runs here: as the owner role, under lock and statement time-outs, in one transaction."""
+"""How Alembic runs here: as the owner role, under time-outs, in one transaction."""
 
 from typing import cast
 

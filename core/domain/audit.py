@@ -43,7 +43,7 @@ class AuditBlock:
 
 
 def head_of(previous: str, digests: list[str]) -> str:
-    """Return the head of a block: SHA-256 chained over the previous head and the digests in order."""
+    """Return a block's head: SHA-256 chained over the previous head and the digests in order."""
     head = previous
     for digest in digests:
         head = digest_of([head, digest])

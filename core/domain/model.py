@@ -34,7 +34,7 @@ class AssistantTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultBlock:
-    """A call's result: ``content`` is the tool's JSON, alone; notes stand in blocks of their own."""
+    """A call's result: ``content`` is the tool's JSON, alone; notes have blocks of their own."""
 
     handle: str
     content: str
@@ -103,7 +103,7 @@ class Price:
     cache_write: Decimal
 
     def cost_micros(self, usage: TokenUsage) -> int:
-        """Return what ``usage`` costs in whole micro-dollars, rounded up: never free by rounding."""
+        """Return what ``usage`` costs in micro-dollars, rounded up: never free by rounding."""
         exact = (
             usage.input_tokens * self.input
             + usage.output_tokens * self.output

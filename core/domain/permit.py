@@ -1,6 +1,6 @@
 """The seal: a tool accepts nothing but a call that has passed the door."""
 
-import sys
+import inspect
 
 from core.domain.run import Lease
 from core.domain.tool import Tool, ToolCall
@@ -30,7 +30,9 @@ class PermittedCall:
             TypeError: made anywhere else.
         """
         # The caller's module is the seal: a token to import could be imported by anyone.
-        if sys._getframe(1).f_globals.get("__name__") != _DOOR:  # noqa: SLF001
+        frame = inspect.currentframe()
+        maker = frame.f_back if frame else None
+        if maker is None or maker.f_globals.get("__name__") != _DOOR:
             message = "only the door permits calls"
             raise TypeError(message)
         self.call = call

@@ -1,6 +1,6 @@
 """The one way to PostgreSQL: transactions that belong to a tenant, and the few hot functions."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class StaleEpoch(SallyportError):
-    """The tenant's people, tools or policies have changed since the verdict was made: judge again."""
+    """The tenant's people, tools or policies have changed since the verdict: judge again."""
 
 
 class _Driver(Protocol):
@@ -55,8 +55,8 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
-    async def open(self) -> None:
-        """Open the hot pool. Idempotent.
+    async def open(self) -> "asyncpg.Pool[asyncpg.Record]":
+        """Open the hot pool and return it. Idempotent.
 
         Raises:
             Unavailable: ``database_unavailable``.
@@ -72,6 +72,7 @@ class Database:
                     server_settings=_SESSION,
                     reset=_keep,
                 )
+        return self._hot
 
     async def close(self) -> None:
         """Close both pools; what is under way is ended."""
@@ -94,7 +95,7 @@ class Database:
 
     @asynccontextmanager
     async def without_tenant(self) -> AsyncGenerator[AsyncConnection]:
-        """Open a transaction that sees no tenant's rows: for the directory and the workers' table."""
+        """Open a transaction that sees no tenant's rows: for directory and heartbeats."""
         with _translated():
             async with self._engine.begin() as connection:
                 yield connection
@@ -107,10 +108,9 @@ class Database:
             StaleEpoch: the verdict was made under an older configuration.
             Unavailable: ``database_unavailable``.
         """
-        if self._hot is None:
-            await self.open()
+        pool = self._hot or await self.open()
         with _translated():
-            return cast("object", await cast("asyncpg.Pool[asyncpg.Record]", self._hot).fetchval(query, *arguments))
+            return cast("object", await pool.fetchval(query, *arguments))
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
@@ -135,9 +135,7 @@ async def _keep(_connection: object) -> None:
     """Reset nothing on release: every setting that we make is local to its transaction."""
 
 
-def _refuse_closed(
-    dbapi_connection: DBAPIConnection, _record: object, _proxy: object
-) -> None:
+def _refuse_closed(dbapi_connection: DBAPIConnection, _record: object, _proxy: object) -> None:
     """Have the pool connect anew where the server has gone, without asking it first."""
     if cast("_Driver", dbapi_connection.driver_connection).is_closed():
         raise DisconnectionError

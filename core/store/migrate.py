@@ -15,10 +15,11 @@ from core.errors import Misconfigured
 
 _LOCK = 5_411_000
 _ROLES = {
-    "sallyport_owner": "nologin",
-    "sallyport_app": "login",
-    "sallyport_directory": "nologin",
+    "sallyport_owner": sql.SQL("nologin"),
+    "sallyport_app": sql.SQL("login"),
+    "sallyport_directory": sql.SQL("nologin"),
 }
+_CREATE_ROLE = sql.SQL("create role {} {} nosuperuser nobypassrls nocreatedb nocreaterole")
 
 
 def migrate(privileged_url: str, *, app_password: str | None = None) -> None:
@@ -50,17 +51,11 @@ def _ensure_roles(connection: psycopg.Connection, *, app_password: str | None) -
     for role, login in _ROLES.items():
         if role not in there:
             try:
-                connection.execute(
-                    sql.SQL("create role {} {} nosuperuser nobypassrls nocreatedb nocreaterole").format(
-                        sql.Identifier(role), sql.SQL(login)
-                    )
-                )
+                connection.execute(_CREATE_ROLE.format(sql.Identifier(role), login))
             except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
                 continue  # another database's migration was quicker
             if role != "sallyport_app":
-                connection.execute(
-                    sql.SQL("grant {} to current_user").format(sql.Identifier(role))
-                )
+                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
     if app_password is not None:
         connection.execute(
             sql.SQL("alter role sallyport_app password {}").format(sql.Literal(app_password))
