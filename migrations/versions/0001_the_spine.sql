@@ -596,6 +596,14 @@ create function directory_due_segments(p_queued_seconds float, p_stale_seconds f
    limit least(p_limit, 1000))
 $$;
 
+-- What a worker is said to drive: it compares that with what it does drive.
+create function directory_driven_by(p_driver text, p_limit int)
+  returns table (tenant_id uuid, run_id uuid, segment int)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select r.tenant_id, r.id, r.segment from runs r
+  where r.dispatch = 'driving' and r.driver = p_driver limit least(p_limit, 1000)
+$$;
+
 create function directory_due_approvals(p_now timestamptz, p_limit int)
   returns table (tenant_id uuid, approval_id uuid)
   language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$

@@ -1,0 +1,127 @@
+"""The only reads across tenants: routing columns, through functions that show nothing else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, func, select, text
+
+from core.domain.ids import ApprovalId, RunId, TenantId, TokenId
+from core.domain.principal import Tier
+from core.store.database import Database
+from core.store.tables import workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantEntry:
+    """A tenant as the directory lists it."""
+
+    id: TenantId
+    name: str
+    tier: Tier
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueSegment:
+    """A segment that nobody may be driving; ``abandoned`` where its driver's heart is still."""
+
+    tenant_id: TenantId
+    run_id: RunId
+    segment: int
+    abandoned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueApproval:
+    """A question whose time is over."""
+
+    tenant_id: TenantId
+    approval_id: ApprovalId
+
+
+class Directory:
+    """Looks across tenants. Every list has a limit; none is longer than 1000.
+
+    Every method raises ``Unavailable`` (``database_unavailable``) where the database is gone.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take the way to the database."""
+        self._database = database
+
+    async def tenants(self, *, after: str = "", limit: int = 100) -> tuple[TenantEntry, ...]:
+        """Return the tenants whose name comes after ``after``, by name."""
+        return tuple(
+            TenantEntry(
+                id=TenantId(row.id), name=row.name, tier=Tier(row.tier), created_at=row.created_at
+            )
+            for row in await self._rows(_TENANTS, after=after, limit=limit)
+        )
+
+    async def tenant_id(self, name: str) -> TenantId | None:
+        """Return the id of the tenant of that name."""
+        rows = await self._rows(_TENANT, name=name)
+        return TenantId(rows[0].id) if rows else None
+
+    async def token(self, token_hash: bytes) -> tuple[TenantId, TokenId] | None:
+        """Return whose token has this hash; whether it still counts is the tenant's to say."""
+        rows = await self._rows(_TOKEN, hash=token_hash)
+        return (TenantId(rows[0].tenant_id), TokenId(rows[0].token_id)) if rows else None
+
+    async def due_segments(
+        self, *, queued_seconds: float, stale_seconds: float, limit: int
+    ) -> tuple[DueSegment, ...]:
+        """Return segments queued for longer than that, and those driven by a worker without pulse.
+
+        ``limit`` holds for each kind; the longest queued come first.
+        """
+        rows = await self._rows(
+            _DUE_SEGMENTS, queued=queued_seconds, stale=stale_seconds, limit=limit
+        )
+        return tuple(_segment(row, abandoned=row.abandoned) for row in rows)
+
+    async def driven_by(self, executor_id: str, *, limit: int) -> tuple[DueSegment, ...]:
+        """Return what the rows say this worker drives."""
+        rows = await self._rows(_DRIVEN_BY, driver=executor_id, limit=limit)
+        return tuple(_segment(row, abandoned=False) for row in rows)
+
+    async def alive_workers(self, *, stale_seconds: float) -> frozenset[str]:
+        """Return the executor ids whose last beat is younger than that, by the database's clock."""
+        fresh = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, stale_seconds)
+        alive = select(workers.c.executor_id).where(workers.c.beat_at > fresh)
+        async with self._database.without_tenant() as connection:
+            return frozenset((await connection.execute(alive)).scalars())
+
+    async def due_approvals(self, *, now: datetime, limit: int) -> tuple[DueApproval, ...]:
+        """Return pending approvals that have expired by ``now``, the longest expired first."""
+        rows = await self._rows(_DUE_APPROVALS, now=now, limit=limit)
+        return tuple(
+            DueApproval(tenant_id=TenantId(row.tenant_id), approval_id=ApprovalId(row.approval_id))
+            for row in rows
+        )
+
+    async def unsealed(self, *, limit: int) -> tuple[TenantId, ...]:
+        """Return tenants with audit records that are complete and in no block yet."""
+        return tuple(TenantId(row.id) for row in await self._rows(_UNSEALED, limit=limit))
+
+    async def _rows(self, query: str, **values: object) -> "list[Row[tuple[object, ...]]]":
+        async with self._database.without_tenant() as connection:
+            return list((await connection.execute(text(query), values)).all())
+
+
+def _segment(row: "Row[tuple[object, ...]]", *, abandoned: bool) -> DueSegment:
+    return DueSegment(
+        tenant_id=TenantId(row.tenant_id),
+        run_id=RunId(row.run_id),
+        segment=row.segment,
+        abandoned=abandoned,
+    )
+
+
+_TENANTS = "select * from directory_tenants(:after, :limit)"
+_TENANT = "select id from directory_tenant(:name) as id where id is not null"
+_TOKEN = "select * from directory_token(:hash)"  # noqa: S105 - a query, not a password
+_DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
+_DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"
+_DUE_APPROVALS = "select * from directory_due_approvals(:now, :limit)"
+_UNSEALED = "select id from directory_unsealed(:limit) as id"
