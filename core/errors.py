@@ -9,6 +9,7 @@
     * Conflict             it was true once: a closed approval, another digest
     * LimitReached         too much, too fast; says when to come back
   * RunStopped             a run must end now, with this code
+  * StaleEpoch             the tenant's configuration changed since the verdict: judge again
   * LeaseLost              another worker drives this run: write nothing more
   * ToolFailed             a tool says why it could not; reaches the model as data
   * ModelFailed            a provider could not answer
@@ -79,6 +80,10 @@ class RunStopped(SallyportError):
 
 class LeaseLost(SallyportError):
     """Another worker drives this run. Whoever sees this writes nothing and calls nothing more."""
+
+
+class StaleEpoch(SallyportError):
+    """The tenant's people, tools or policies have changed since the verdict: judge again."""
 
 
 class ToolFailed(SallyportError):

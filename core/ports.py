@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from core.domain.approval import Answer
+from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
-from core.domain.ids import RunId, TenantId
+from core.domain.ids import ApprovalId, PrincipalId, RunId, TenantId
+from core.domain.journal import Entry
 from core.domain.model import ModelAnswer, Prompt
 from core.domain.permit import PermittedCall
 from core.domain.principal import Principal, Tenant
+from core.domain.run import CallRecord, Lease, Run, RunStatus, StopCause
 from core.domain.tool import Preview, Tool, ToolCall, ToolResult
-from core.domain.verdict import Verdict
+from core.domain.verdict import RequireApproval, Verdict
 
 
 class Clock(Protocol):
@@ -84,7 +88,7 @@ class ToolBox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a verdict is made of. ``tenant`` is the requester's, ``resource_tenant`` the call's."""
+    """All that a verdict is made of; ``resource_tenant`` is whose tool is called."""
 
     tenant: Tenant
     principal: Principal
@@ -102,6 +106,190 @@ class Policy(Protocol):
 
     def judge(self, facts: Facts) -> Verdict:
         """Return the verdict. Default deny; an error in a policy is a Deny, never an Allow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Who somebody is right now: tenant with epoch, roles, what is switched off.
+
+    A verdict made from it holds only while the tenant's epoch is the same.
+    """
+
+    tenant: Tenant
+    principal: Principal
+    disabled_tools: frozenset[str]
+
+
+class People(Protocol):
+    """Who is who, as the database knows it now."""
+
+    async def standing(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Standing:
+        """Return how the person stands now.
+
+        Raises:
+            NotFound: no such person in this tenant, or disabled.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """The only way to write about a run that is being driven."""
+
+    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> bool:
+        """Keep the whole entry or nothing; return whether the run is asked to cancel.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+            StaleEpoch: ``epoch`` was given and the tenant's configuration is another one.
+        """
+        ...
+
+    async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
+        """Keep a safe call without a run, metered and audited, in one commit.
+
+        Raises:
+            StaleEpoch: judged under an older configuration; nothing is kept.
+        """
+        ...
+
+    async def record(self, *records: AuditRecord) -> None:
+        """Keep audit records of one tenant that belong to no run, refusals for the most part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """People have answered: go on. ``by`` are their emails, ``how`` approval or grant."""
+
+    by: tuple[str, ...]
+    how: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """People have answered: do not. ``code`` is denied, expired or changed_too_often."""
+
+    code: str
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """People have been asked and have not answered."""
+
+    approval_id: ApprovalId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """People have said what became of a call that was under way when its worker died."""
+
+    answer: Answer
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One exact call, put to people: what was judged, what they see, and by when they answer."""
+
+    call: ToolCall
+    tool: Tool
+    preview: Preview
+    digest: str
+    verdict: RequireApproval
+    lease: Lease
+    expires_after_days: int
+
+
+class Approvals(Protocol):
+    """The second gate, as the door sees it."""
+
+    async def put(self, question: Question) -> Covered | Declined | Waiting:
+        """Return what people have said about this exact call; ask them where nobody was asked.
+
+        The same question twice is asked once. One whose digest differs from what was asked before
+        is asked anew, twice at most.
+
+        Raises:
+            LeaseLost: another worker drives the run now; nobody is asked.
+        """
+        ...
+
+    async def covers(self, question: Question) -> bool:
+        """Return whether recorded answers still cover this exact call, asking nobody."""
+        ...
+
+    async def put_outcome(self, question: Question) -> Settled | Declined | Waiting:
+        """Ask what became of a call whose outcome is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrivenRun:
+    """A run in the hands of its driver, with the scopes that its requester came with."""
+
+    run: Run
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run ended: ``result`` or ``error``; ``actor`` is who ended it, for the audit."""
+
+    status: RunStatus
+    result: str | None = None
+    error: StopCause | None = None
+    active_ms: int = 0
+
+
+class Runs(Protocol):
+    """Taking a run over, and letting go of it."""
+
+    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> Lease | None:
+        """Take the run's lease for this driver; None where the segment is not due any more."""
+        ...
+
+    async def load(self, lease: Lease) -> DrivenRun:
+        """Return the run with its whole journal."""
+        ...
+
+    async def park(self, lease: Lease, *, active_ms: int) -> bool:
+        """Leave the run waiting for people; False where nobody is being waited for any more.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+        """
+        ...
+
+    async def finish(self, lease: Lease, *, ending: Ending) -> None:
+        """End the run for good: calls still open are cancelled, questions withdrawn.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+        """
+        ...
+
+    async def pulse(self, lease: Lease) -> bool:
+        """Return whether the run is asked to cancel.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+        """
+        ...
+
+
+class TextSink(Protocol):
+    """Where text goes as the model says it. What is lost here is not missed."""
+
+    async def append(self, lease: Lease, *, step: int, text: str) -> None:
+        """Take the next piece; never raises, never waits long."""
+        ...
+
+    async def flush(self, lease: Lease) -> None:
+        """Send what is still held back."""
         ...
 
 

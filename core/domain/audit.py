@@ -1,10 +1,10 @@
 """One link of a tenant's hash chain, and what it says."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
-from core.domain.canonical import JsonObject, digest_of
+from core.domain.canonical import JsonObject, canonical_json, digest_of
 from core.domain.ids import TenantId
 
 
@@ -26,6 +26,73 @@ class AuditRecord:
     tool: str | None
     content: JsonObject
     digest: str
+
+
+def audit_record(
+    tenant_id: TenantId,
+    *,
+    at: datetime,
+    action: str,
+    actor: str,
+    content: JsonObject,
+    run_id: UUID | None = None,
+    call_id: UUID | None = None,
+    tool: str | None = None,
+    record_id: UUID | None = None,
+) -> AuditRecord:
+    """Return a new record with the digest of its content."""
+    record_id = record_id or uuid4()
+    digest = record_digest(
+        record_id,
+        tenant_id=tenant_id,
+        at=at,
+        action=action,
+        actor=actor,
+        run_id=run_id,
+        call_id=call_id,
+        tool=tool,
+        content=canonical_json(content),
+    )
+    return AuditRecord(
+        id=record_id,
+        tenant_id=tenant_id,
+        at=at,
+        action=action,
+        actor=actor,
+        run_id=run_id,
+        call_id=call_id,
+        tool=tool,
+        content=content,
+        digest=digest,
+    )
+
+
+def record_digest(
+    record_id: UUID,
+    *,
+    tenant_id: TenantId,
+    at: datetime,
+    action: str,
+    actor: str,
+    run_id: UUID | None,
+    call_id: UUID | None,
+    tool: str | None,
+    content: str,
+) -> str:
+    """Return the digest of everything that a record says; ``content`` is its canonical text."""
+    return digest_of(
+        [
+            str(record_id),
+            str(tenant_id),
+            at.astimezone(UTC).isoformat(timespec="microseconds"),
+            action,
+            actor,
+            str(run_id) if run_id else None,
+            str(call_id) if call_id else None,
+            tool,
+            content,
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,8 @@ class CallRecord:
     verdict: JsonObject | None = None
     preview: JsonObject | None = None
     inverse: Inverse | None = None
+    undoes: CallId | None = None
+    attempts: int = 0
     cost_micros: int = 0
     duration_ms: int = 0
     undone_by: CallId | None = None

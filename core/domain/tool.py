@@ -29,7 +29,8 @@ class Tool:
 
     ``idempotent`` says that a repeated call with the same key has one effect, so that a call that
     was under way when a worker died may be made again. ``cost_micros`` is charged per call.
-    ``per_minute`` limits calls of one tenant; None leaves it to the tier.
+    ``per_minute`` limits calls of one tenant; None leaves it to the tier. A tool that is not
+    ``listed`` only takes other calls back.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Tool:
     timeout_seconds: float
     per_minute: int | None
     definition_digest: str
+    listed: bool = True
 
 
 class CallState(StrEnum):
@@ -120,11 +122,11 @@ class Preview:
     reversible: bool = False
     volatile: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> JsonObject:
         """Return the whole preview as plain JSON, for journal and cards."""
         return {**self.bound(), "volatile": dict(self.volatile)}
 
-    def bound(self) -> dict[str, object]:
+    def bound(self) -> JsonObject:
         """Return the part that the digest binds: everything but what is volatile."""
         return {
             "summary": self.summary,

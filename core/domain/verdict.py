@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.domain.canonical import JsonObject
 from core.domain.principal import Role
 
 
@@ -33,6 +34,24 @@ class Approvers:
     groups: frozenset[str] = frozenset()
     people: frozenset[str] = frozenset()
     allow_requester: bool = False
+
+    def as_json(self) -> JsonObject:
+        """Return plain JSON, for the journal."""
+        return {
+            "role": self.role.value,
+            "needed": self.needed,
+            "groups": sorted(self.groups),
+            "people": sorted(self.people),
+            "allow_requester": self.allow_requester,
+        }
+
+    def in_words(self) -> str:
+        """Return who may answer, for a sentence: ``an approver``, ``2 admins of finance``."""
+        people = ", ".join(sorted(self.people))
+        noun = "approver" if self.role is Role.APPROVER else self.role.value
+        crowd = f"{self.needed} different {noun}s" if self.needed > 1 else f"an {noun}"
+        of = f" of {', '.join(sorted(self.groups))}" if self.groups else ""
+        return people or f"{crowd}{of}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from core.domain.ids import TenantId
-from core.errors import LeaseLost, SallyportError, Unavailable
+from core.errors import LeaseLost, SallyportError, StaleEpoch, Unavailable
 
 APP_ROLE = "sallyport_app"
 
@@ -19,10 +19,6 @@ _LEASE_LOST = "SP001"
 _STALE_EPOCH = "SP002"
 _STATEMENT_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
-
-
-class StaleEpoch(SallyportError):
-    """The tenant's people, tools or policies have changed since the verdict: judge again."""
 
 
 class _Driver(Protocol):

@@ -1,0 +1,92 @@
+"""What the model is shown of a run: pure, so that the same journal asks the same question."""
+
+from collections.abc import Sequence
+
+from core.domain.canonical import canonical_json
+from core.domain.model import (
+    AssistantTurn,
+    Message,
+    Prompt,
+    ResultBlock,
+    ResultTurn,
+    ToolOffer,
+    UserText,
+)
+from core.domain.run import CallRecord, Run, Step
+from core.domain.tool import Failed, Succeeded, Tool
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+def prompt_for(run: Run, *, steps: Sequence[Step], tools: Sequence[Tool]) -> Prompt:
+    """Return the next question to the model.
+
+    The task comes first, word for word. What does not fit into the agent's ``history_tokens`` is
+    left out from the oldest step on, whole steps at a time: never calls without their results.
+    Steps go in halves of the history, so that the cached prefix holds for many steps.
+    """
+    turns = [_turns(step) for step in steps if step.answer is not None]
+    kept = _newest(turns, limit=run.agent.history_tokens * _CHARACTERS_PER_TOKEN)
+    messages: list[Message] = [UserText(text=run.task)]
+    for turn in kept:
+        messages.extend(turn)
+    return Prompt(
+        model=run.agent.model,
+        system=run.agent.system,
+        tools=tuple(
+            ToolOffer(name=tool.name, description=tool.description, input_schema=tool.input_schema)
+            for tool in tools
+        ),
+        messages=tuple(messages),
+        max_output_tokens=run.agent.max_output_tokens,
+    )
+
+
+def result_block(record: CallRecord) -> ResultBlock:
+    """Return a settled call as the model sees it: the tool's JSON, or what went wrong."""
+    match record.result:
+        case Succeeded() as succeeded:
+            return ResultBlock(handle=record.call.handle, content=canonical_json(succeeded.output))
+        case Failed() as failed:
+            error = {"code": failed.code, "message": failed.message, **failed.facts}
+            return ResultBlock(
+                handle=record.call.handle, content=canonical_json({"error": error}), is_error=True
+            )
+        case None:
+            message = f"call {record.call.id} is not settled"
+            raise ValueError(message)
+
+
+def _turns(step: Step) -> tuple[Message, ...]:
+    answer = step.answer
+    if answer is None:
+        return ()
+    said = AssistantTurn(text=answer.text, calls=answer.calls)
+    if not step.calls:
+        return (said,)
+    return (said, ResultTurn(results=tuple(result_block(record) for record in step.calls)))
+
+
+def _newest(turns: Sequence[tuple[Message, ...]], *, limit: int) -> Sequence[tuple[Message, ...]]:
+    """Return the newest turns that fit; cut points move in jumps of half the limit."""
+    sizes = [sum(_size(message) for message in turn) for turn in turns]
+    first, held = 0, 0
+    for position, size in enumerate(sizes):
+        held += size
+        if held > limit:
+            while first < position and held > limit // 2:
+                held -= sizes[first]
+                first += 1
+    return turns[first:]
+
+
+def _size(message: Message) -> int:
+    match message:
+        case UserText():
+            return len(message.text)
+        case AssistantTurn():
+            return len(message.text) + sum(
+                len(canonical_json(call.arguments)) for call in message.calls
+            )
+        case ResultTurn():
+            return sum(len(result.content) for result in message.results)

@@ -1,0 +1,331 @@
+"""Driving one segment of a run: read the journal, go on from there, end or wait."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from core.domain.canonical import canonical_json
+from core.domain.event import EventKind
+from core.domain.ids import RunId, TenantId, call_id_of
+from core.domain.journal import Answered, Entry, Happened
+from core.domain.model import ModelAnswer, Prompt
+from core.domain.run import CallRecord, Lease, Run, RunKind, RunStatus, Step
+from core.domain.tool import CallState, Failed, Succeeded, ToolCall
+from core.errors import LeaseLost, ModelFailed, NotFound, RunStopped, SallyportError
+from core.governance.budget import RunBudget
+from core.governance.door import Door, Passage
+from core.ports import (
+    Clock,
+    Ending,
+    Journal,
+    LanguageModel,
+    People,
+    Runs,
+    TextSink,
+    ToolBox,
+    Waiting,
+)
+from core.runs.context import prompt_for
+from core.runs.order import waves
+from core.runs.stops import cause_of, check_answer, check_before_asking, status_of
+
+_PULSE_SECONDS = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Drive:
+    """One segment under way: the run as it was read, and what has been added since."""
+
+    run: Run
+    lease: Lease
+    passage: Passage
+    steps: list[Step]
+    began: float
+    written: float
+
+
+class Loop:
+    """Builds context, asks the model, takes the calls to the door, writes, checks the stops."""
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        journal: Journal,
+        people: People,
+        door: Door,
+        toolbox: ToolBox,
+        model: LanguageModel,
+        text: TextSink,
+        clock: Clock,
+    ) -> None:
+        """Take the run's records, the door, the model and where text goes as it comes."""
+        self._runs = runs
+        self._journal = journal
+        self._people = people
+        self._door = door
+        self._toolbox = toolbox
+        self._model = model
+        self._text = text
+        self._clock = clock
+
+    async def drive(self, tenant_id: TenantId, run_id: RunId, segment: int) -> None:
+        """Drive the segment until the run ends or waits; do nothing where it is not due any more.
+
+        Raises:
+            LeaseLost: another worker drives the run now; nothing more was written.
+            Unavailable: the database cannot be reached; drive again.
+        """
+        lease = await self._runs.take(tenant_id, run_id=run_id, segment=segment)
+        if lease is None:
+            return
+        driven = await self._runs.load(lease)
+        run = driven.run
+        try:
+            standing = await self._people.standing(tenant_id, principal_id=run.requester.id)
+        except NotFound:
+            stop = RunStopped("requester_gone")
+            await self._runs.finish(lease, ending=_stopped(stop, active_ms=0))
+            return
+        now = self._clock.monotonic()
+        passage = Passage(
+            lease=lease,
+            standing=standing,
+            scopes=driven.scopes,
+            budget=RunBudget(limit_micros=run.agent.budget_micros, spent_micros=run.cost_micros),
+            approval_days=run.agent.approval_days,
+        )
+        drive = _Drive(
+            run=run, lease=lease, passage=passage, steps=list(run.steps), began=now, written=now
+        )
+        try:
+            await self._go_on(drive)
+        except RunStopped as stop:
+            await self._end(drive, _stopped(stop, active_ms=0))
+        except ModelFailed as failure:
+            stop = RunStopped("model_failed", detail=failure.code)
+            await self._end(drive, _stopped(stop, active_ms=0))
+
+    async def _go_on(self, drive: _Drive) -> None:
+        if drive.run.cancel_requested:
+            raise RunStopped("cancelled")
+        while True:
+            if await self._settle_calls(drive):
+                if await self._runs.park(drive.lease, active_ms=self._active_ms(drive)):
+                    return
+                continue  # people were quicker than we were
+            ending = _ending(drive.run, drive.steps)
+            if ending is not None:
+                await self._end(drive, ending)
+                return
+            check_before_asking(drive.run, steps=drive.steps)
+            await self._ask(drive)
+
+    async def _settle_calls(self, drive: _Drive) -> bool:
+        """Take the last step's open calls to the door; True where people are waited for."""
+        if not drive.steps:
+            return False
+        step = drive.steps[-1]
+        records = list(step.calls)
+        blocked: set[int] = set()
+        for wave in waves(
+            [record.call for record in records],
+            has_effect=[self._has_effect(record.call.tool) for record in records],
+        ):
+            due = [at for at in wave if not records[at].state.is_settled]
+            if not due or blocked:
+                blocked.update(due)
+                continue
+            outcomes = await self._take(drive, [records[at] for at in due])
+            for at, outcome in zip(due, outcomes, strict=True):
+                if isinstance(outcome, Waiting):
+                    blocked.add(at)
+                else:
+                    records[at] = outcome
+        drive.steps[-1] = replace(step, calls=tuple(records))
+        return bool(blocked)
+
+    async def _take(
+        self, drive: _Drive, records: Sequence[CallRecord]
+    ) -> list[CallRecord | Waiting]:
+        if len(records) == 1:
+            return [await self._door.take(records[0], passage=drive.passage)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._outcome(drive, record)) for record in records]
+        outcomes = [task.result() for task in tasks]
+        errors = [outcome for outcome in outcomes if isinstance(outcome, SallyportError)]
+        if errors:
+            raise next((e for e in errors if isinstance(e, LeaseLost)), errors[0])
+        return [outcome for outcome in outcomes if not isinstance(outcome, SallyportError)]
+
+    async def _outcome(
+        self, drive: _Drive, record: CallRecord
+    ) -> CallRecord | Waiting | SallyportError:
+        """Take one of several calls; its error must not break off another's effect."""
+        try:
+            return await self._door.take(record, passage=drive.passage)
+        except SallyportError as error:
+            return error
+
+    async def _ask(self, drive: _Drive) -> None:
+        """Ask the model once; its answer and what it cost are one write."""
+        run, passage = drive.run, drive.passage
+        tools = self._door.offered(passage.standing, scopes=passage.scopes, via=run.via)
+        wanted = run.agent.tools
+        if wanted is not None:
+            tools = tuple(tool for tool in tools if tool.name in wanted)
+        prompt = prompt_for(run, steps=drive.steps, tools=tools)
+        number = len(drive.steps) + 1
+        key = f"step:{number}"
+        passage.budget.reserve(key, micros=self._model.most_micros(prompt))
+        answer = await self._answer(drive, prompt, number=number)
+        passage.budget.settle(key, micros=answer.cost_micros)
+        calls = tuple(
+            _call(run, drive, answer, number=number, index=index)
+            for index in range(len(answer.calls))
+        )
+        answered = Answered(number=number, agent=run.agent.agent, answer=answer, calls=calls)
+        entry = Entry(
+            answered=answered,
+            events=(_thought(answered),),
+            active_ms=self._active_ms(drive),
+        )
+        cancelled = await self._journal.write(drive.lease, entry=entry)
+        records = tuple(CallRecord(call=call, state=CallState.REQUESTED) for call in calls)
+        drive.steps.append(Step(number=number, answer=answer, calls=records))
+        if cancelled:
+            raise RunStopped("cancelled")
+        check_answer(answer, run=run)
+
+    async def _answer(self, drive: _Drive, prompt: Prompt, *, number: int) -> ModelAnswer:
+        async def on_text(text: str) -> None:
+            await self._text.append(drive.lease, step=number, text=text)
+
+        async with self._within_time(drive), self._watched(drive.lease):
+            answer = await self._model.answer(prompt, on_text=on_text)
+        await self._text.flush(drive.lease)
+        return answer
+
+    @asynccontextmanager
+    async def _within_time(self, drive: _Drive) -> AsyncGenerator[None]:
+        """Stop the run where the segment, or the run in all, has worked for too long."""
+        agent = drive.run.agent
+        worked = self._clock.monotonic() - drive.began
+        of_segment = agent.segment_seconds - worked
+        of_run = agent.run_seconds - drive.run.active_ms / 1000 - worked
+        try:
+            async with asyncio.timeout(max(0.0, min(of_segment, of_run))):
+                yield
+        except TimeoutError as error:
+            if of_run <= of_segment:
+                raise RunStopped("run_timeout", seconds=agent.run_seconds) from error
+            raise RunStopped("segment_timeout", seconds=agent.segment_seconds) from error
+
+    @asynccontextmanager
+    async def _watched(self, lease: Lease) -> AsyncGenerator[None]:
+        """Leave the block early where the run is cancelled or taken over meanwhile."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(lease))
+                yield
+                watch.cancel()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+
+    async def _watch(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(_PULSE_SECONDS)
+            if await self._runs.pulse(lease):
+                raise RunStopped("cancelled")
+
+    async def _end(self, drive: _Drive, ending: Ending) -> None:
+        ending = replace(ending, active_ms=self._active_ms(drive))
+        await self._runs.finish(drive.lease, ending=ending)
+
+    def _active_ms(self, drive: _Drive) -> int:
+        """Return the working time since it was last written down."""
+        now = self._clock.monotonic()
+        worked, drive.written = now - drive.written, now
+        return int(worked * 1000)
+
+    def _has_effect(self, name: str) -> bool:
+        tool = self._toolbox.find(name)
+        return tool is not None and tool.risk.has_effect
+
+
+def _ending(run: Run, steps: Sequence[Step]) -> Ending | None:
+    """Return how the run is complete, None where the model is to be asked."""
+    if not steps:
+        return None
+    last = steps[-1]
+    if run.kind is RunKind.CALL:
+        return _ending_of_call(last.calls[0])
+    if last.answer is not None and not last.answer.calls:
+        return Ending(status=RunStatus.COMPLETED, result=last.answer.text)
+    return None
+
+
+def _ending_of_call(record: CallRecord) -> Ending:
+    match record.result:
+        case Succeeded(output=output):
+            return Ending(status=RunStatus.COMPLETED, result=canonical_json(output))
+        case Failed(code=code, message=message):
+            stop = RunStopped(code)
+            cause = replace(cause_of(stop), message=message)
+            return Ending(status=RunStatus.FAILED, error=cause)
+        case None:
+            message = f"call {record.call.id} is not settled"
+            raise ValueError(message)
+
+
+def _stopped(stop: RunStopped, *, active_ms: int) -> Ending:
+    return Ending(status=status_of(stop), error=cause_of(stop), active_ms=active_ms)
+
+
+def _call(run: Run, drive: _Drive, answer: ModelAnswer, *, number: int, index: int) -> ToolCall:
+    use = answer.calls[index]
+    return ToolCall(
+        id=call_id_of(run.id, step=number, index=index),
+        tenant_id=run.tenant_id,
+        requester=drive.passage.standing.principal,
+        tool=use.name,
+        arguments=use.arguments,
+        run_id=run.id,
+        step=number,
+        index=index,
+        handle=use.handle,
+        agent=run.agent.agent,
+        via=run.via,
+    )
+
+
+def _thought(answered: Answered) -> Happened:
+    answer = answered.answer
+    return Happened(
+        kind=EventKind.THOUGHT,
+        data={
+            "step": answered.number,
+            "text": answer.text,
+            "calls": [call.name for call in answer.calls],
+            "cost_micros": answer.cost_micros,
+        },
+    )
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what the group is about: a lost lease before anything else, then the first error."""
+    flat = list(_flat(errors))
+    lost = [error for error in flat if isinstance(error, LeaseLost)]
+    return (lost or flat)[0]
+
+
+def _flat(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in errors.exceptions:
+        match error:
+            case BaseExceptionGroup():
+                found.extend(_flat(error))
+            case _:
+                found.append(error)
+    return found
