@@ -133,7 +133,7 @@ def _entry(entry: Entry) -> Mapping[str, Json]:
             {
                 "id": str(call.id),
                 "step": call.step,
-                "index": call.index,
+                "position": call.index,
                 "handle": call.handle,
                 "requester_id": str(call.requester.id),
                 "via": call.via,

@@ -154,7 +154,7 @@ tool_calls = Table(
     Column("id", Uuid(), primary_key=True),
     Column("run_id", Uuid()),
     Column("step", Integer(), nullable=False, server_default=FetchedValue()),
-    Column("index", Integer(), nullable=False, server_default=FetchedValue()),
+    Column("position", Integer(), nullable=False, server_default=FetchedValue()),
     Column("handle", Text(), nullable=False, server_default=FetchedValue()),
     Column("requester_id", Uuid(), nullable=False),
     Column("via", Text(), nullable=False, server_default=FetchedValue()),
@@ -376,6 +376,8 @@ tasks = Table(
     Column("priority", Text(), nullable=False),
     Column("assignee_id", Uuid()),
     Column("due_date", Date()),
+    Column("created_by", Uuid(), nullable=False),
+    Column("touched_by_others", Boolean(), nullable=False, server_default=FetchedValue()),
     Column("deleted_at", Moment),
     Column("deleted_by", Uuid()),
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
@@ -406,6 +408,18 @@ documents = Table(
     Column("deleted_by", Uuid()),
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("updated_at", Moment, nullable=False, server_default=FetchedValue()),
+)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("tenant_id", Uuid(), primary_key=True),
+    Column("document_id", Uuid(), primary_key=True),
+    Column("version", Integer(), primary_key=True),
+    Column("title", Text(), nullable=False),
+    Column("content", Text(), nullable=False),
+    Column("author_id", Uuid(), nullable=False),
+    Column("written_at", Moment, nullable=False),
 )
 
 workers = Table(

@@ -124,7 +124,7 @@ create table tool_calls (
   id uuid not null,
   run_id uuid,
   step int not null default 0,
-  index int not null default 0,
+  position int not null default 0,
   handle text not null default '',
   requester_id uuid not null,
   via text not null default '',
@@ -151,7 +151,7 @@ create table tool_calls (
   settled_at timestamptz,
   primary key (tenant_id, id)
 );
-create unique index tool_calls_of_run on tool_calls (tenant_id, run_id, step, index) where run_id is not null;
+create unique index tool_calls_of_run on tool_calls (tenant_id, run_id, step, position) where run_id is not null;
 -- The same call by the same person joins the pending one: one open direct call per request.
 create unique index tool_calls_joined on tool_calls (tenant_id, requester_id, request_digest)
   where request_digest is not null and state in ('requested', 'pending_approval', 'running', 'unknown');
@@ -341,6 +341,7 @@ create table projects (
   created_at timestamptz not null default now(),
   primary key (tenant_id, id)
 );
+create index projects_by_name on projects (tenant_id, name, id);
 
 create table project_members (
   tenant_id uuid not null,
@@ -360,13 +361,17 @@ create table tasks (
   priority text not null check (priority in ('low', 'normal', 'high', 'urgent')),
   assignee_id uuid,
   due_date date,
+  created_by uuid not null,
+  -- Whether anybody but its creator has worked on it: then it is not the creator's alone to take back.
+  touched_by_others boolean not null default false,
   deleted_at timestamptz,
   deleted_by uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (tenant_id, id),
   foreign key (tenant_id, project_id) references projects,
-  foreign key (tenant_id, assignee_id) references principals
+  foreign key (tenant_id, assignee_id) references principals,
+  foreign key (tenant_id, created_by) references principals
 );
 create index tasks_of_project on tasks (tenant_id, project_id, created_at, id) where deleted_at is null;
 
@@ -388,6 +393,7 @@ create table documents (
   title text not null check (length(title) between 1 and 200),
   content text not null check (length(content) <= 50000),
   version int not null default 1,
+  -- Of this version; the first author stands in the oldest row of document_versions.
   author_id uuid not null,
   deleted_at timestamptz,
   deleted_by uuid,
@@ -397,6 +403,19 @@ create table documents (
   foreign key (tenant_id, author_id) references principals
 );
 create index documents_newest on documents (tenant_id, updated_at desc, id) where deleted_at is null;
+
+-- What a document was before it was written over.
+create table document_versions (
+  tenant_id uuid not null,
+  document_id uuid not null,
+  version int not null,
+  title text not null,
+  content text not null,
+  author_id uuid not null,
+  written_at timestamptz not null,
+  primary key (tenant_id, document_id, version),
+  foreign key (tenant_id, document_id) references documents
+);
 
 -- Not a tenant's: which workers are alive.
 create table workers (
@@ -473,9 +492,9 @@ begin
            cache_write_tokens int, cost_micros bigint, duration_ms int);
   end if;
   if p_entry ? 'requested' then
-    insert into tool_calls (tenant_id, id, run_id, step, index, handle, requester_id, via, agent, tool, arguments, state)
-      select p_tenant, id, p_run, step, index, handle, requester_id, via, agent, tool, arguments, 'requested'
-      from jsonb_to_recordset(p_entry->'requested') as c(id uuid, step int, index int, handle text, requester_id uuid,
+    insert into tool_calls (tenant_id, id, run_id, step, position, handle, requester_id, via, agent, tool, arguments, state)
+      select p_tenant, id, p_run, step, position, handle, requester_id, via, agent, tool, arguments, 'requested'
+      from jsonb_to_recordset(p_entry->'requested') as c(id uuid, step int, position int, handle text, requester_id uuid,
            via text, agent text, tool text, arguments jsonb);
   end if;
   if p_entry ? 'calls' then
@@ -545,6 +564,33 @@ begin
     select p_tenant, id, at, action, actor, run_id, call_id, tool, content, digest
     from jsonb_to_record(p_audit) as r(id uuid, at timestamptz, action text, actor text, run_id uuid, call_id uuid,
          tool text, content text, digest text);
+end $$;
+
+-- The projects that a person sees, by name, in one round trip; p_all where the person sees every one.
+create function list_projects(p_tenant uuid, p_principal uuid, p_all boolean, p_after_name text, p_after_id uuid, p_limit int)
+returns jsonb language plpgsql as $$
+declare
+  v_everybody bigint;
+  v_projects jsonb;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select count(*) into v_everybody from principals where tenant_id = p_tenant and disabled_at is null;
+  select jsonb_agg(jsonb_build_object('id', id, 'name', name, 'status', status, 'member_count', member_count) order by name, id)
+    into v_projects
+    from (
+      select p.id, p.name, p.status,
+             case when p.open_to_all then v_everybody else (
+               select count(*) from project_members m join principals w on w.tenant_id = m.tenant_id and w.id = m.principal_id
+               where m.tenant_id = p_tenant and m.project_id = p.id and w.disabled_at is null) end as member_count
+      from projects p
+      where p.tenant_id = p_tenant
+        and (p_after_name is null or (p.name, p.id) > (p_after_name, p_after_id))
+        and (p_all or p.open_to_all or exists (
+          select 1 from project_members m
+          where m.tenant_id = p_tenant and m.project_id = p.id and m.principal_id = p_principal))
+      order by p.name, p.id
+      limit least(p_limit, 1000)) seen;
+  return coalesce(v_projects, '[]');
 end $$;
 
 -- The directory: the only look-ups across tenants, on routing columns only.

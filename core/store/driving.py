@@ -1,0 +1,153 @@
+"""Driving a run: taking its lease, letting go, and what happens when a driver dies."""
+
+from sqlalchemy import and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.domain.ids import RunId, TenantId
+from core.domain.run import Lease, RunStatus, StopCause
+from core.errors import LeaseLost
+from core.ports import Clock, DrivenRun, Ending
+from core.store.database import Database
+from core.store.ending import finish_run
+from core.store.reading import run_row_of, whole
+from core.store.rows import AnyRow
+from core.store.tables import approvals, runs
+
+
+class DrivenRuns:
+    """The Runs port on PostgreSQL, and what the sweep needs beside it."""
+
+    def __init__(self, database: Database, *, driver: str, clock: Clock) -> None:
+        """Take the database and the name under which this process drives."""
+        self._database = database
+        self._driver = driver
+        self._clock = clock
+
+    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> Lease | None:
+        """Take the run's lease; see the port."""
+        async with self._database.for_tenant(tenant_id) as connection:
+            taken = await connection.execute(
+                update(runs)
+                .where(
+                    runs.c.tenant_id == tenant_id,
+                    runs.c.id == run_id,
+                    runs.c.segment == segment,
+                    runs.c.dispatch.in_(("queued", "driving")),
+                )
+                .values(
+                    lease=runs.c.lease + 1,
+                    dispatch="driving",
+                    driver=self._driver,
+                    status=RunStatus.RUNNING.value,
+                    pause_reason=None,
+                    started_at=func.coalesce(runs.c.started_at, func.now()),
+                )
+                .returning(runs.c.lease)
+            )
+            number = taken.scalar_one_or_none()
+        if number is None:
+            return None
+        return Lease(tenant_id=tenant_id, run_id=run_id, segment=segment, number=number)
+
+    async def load(self, lease: Lease) -> DrivenRun:
+        """Return the run with its whole journal; see the port."""
+        async with self._database.for_tenant(lease.tenant_id) as connection:
+            row = await run_row_of(connection, lease.tenant_id, run_id=lease.run_id)
+            run = await whole(connection, row)
+        return DrivenRun(run=run, scopes=frozenset(row.scopes))
+
+    async def park(self, lease: Lease, *, active_ms: int) -> bool:
+        """Leave the run waiting for people; see the port."""
+        async with self._database.for_tenant(lease.tenant_id) as connection:
+            await _locked(connection, lease)
+            waiting = await connection.execute(
+                select(func.count())
+                .select_from(approvals)
+                .where(
+                    approvals.c.tenant_id == lease.tenant_id,
+                    approvals.c.run_id == lease.run_id,
+                    approvals.c.state == "pending",
+                )
+            )
+            count = waiting.scalar_one()
+            if not count:
+                return False
+            await connection.execute(
+                update(runs)
+                .where(runs.c.tenant_id == lease.tenant_id, runs.c.id == lease.run_id)
+                .values(
+                    status=RunStatus.AWAITING_APPROVAL.value,
+                    dispatch="parked",
+                    driver=None,
+                    pause_reason=f"waiting for {count} approval{'s' if count > 1 else ''}",
+                    active_ms=runs.c.active_ms + active_ms,
+                )
+            )
+        return True
+
+    async def finish(self, lease: Lease, *, ending: Ending) -> None:
+        """End the run for good; see the port."""
+        async with self._database.for_tenant(lease.tenant_id) as connection:
+            row = await _locked(connection, lease)
+            await finish_run(connection, row, ending=ending, actor="system", at=self._clock.now())
+
+    async def pulse(self, lease: Lease) -> bool:
+        """Return whether the run is asked to cancel; see the port."""
+        async with self._database.for_tenant(lease.tenant_id) as connection:
+            found = await connection.execute(select(runs.c.cancel_requested).where(_is_held(lease)))
+            row = found.one_or_none()
+        if row is None:
+            raise LeaseLost("lease_lost")
+        return bool(row.cancel_requested)
+
+    async def requeue(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> int | None:
+        """Make an abandoned or lost segment due again as the next one; None where it is not."""
+        async with self._database.for_tenant(tenant_id) as connection:
+            moved = await connection.execute(
+                update(runs)
+                .where(
+                    runs.c.tenant_id == tenant_id,
+                    runs.c.id == run_id,
+                    runs.c.segment == segment,
+                    runs.c.dispatch.in_(("queued", "driving")),
+                )
+                .values(
+                    segment=runs.c.segment + 1,
+                    # A driver that is only slow must not write beside the next one.
+                    lease=runs.c.lease + 1,
+                    dispatch="queued",
+                    driver=None,
+                    queued_at=func.now(),
+                )
+                .returning(runs.c.segment)
+            )
+            return moved.scalar_one_or_none()
+
+    async def fail(
+        self, tenant_id: TenantId, *, run_id: RunId, segment: int, cause: StopCause
+    ) -> None:
+        """Fail a run whose driver crashed for a reason that driving again would meet again."""
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = await run_row_of(connection, tenant_id, run_id=run_id, lock=True)
+            if row.segment == segment and row.dispatch != "ended":
+                ending = Ending(status=RunStatus.FAILED, error=cause)
+                await finish_run(
+                    connection, row, ending=ending, actor="system", at=self._clock.now()
+                )
+
+
+def _is_held(lease: Lease):  # noqa: ANN202 - SQLAlchemy's own expression type
+    return and_(
+        runs.c.tenant_id == lease.tenant_id,
+        runs.c.id == lease.run_id,
+        runs.c.lease == lease.number,
+        runs.c.dispatch == "driving",
+    )
+
+
+async def _locked(connection: AsyncConnection, lease: Lease) -> AnyRow:
+    found = await connection.execute(select(runs).where(_is_held(lease)).with_for_update())
+    row = found.one_or_none()
+    if row is None:
+        raise LeaseLost("lease_lost")
+    return row

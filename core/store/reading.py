@@ -1,0 +1,74 @@
+"""Reading a run whole: its row, its steps and calls, its people."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import and_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.domain.ids import RunId, TenantId
+from core.domain.principal import Principal
+from core.domain.run import Run, RunKind, Step
+from core.errors import NotFound
+from core.store.principals import principal_of
+from core.store.rows import AnyRow, call_of, run_of, step_of
+from core.store.tables import principals, runs, steps, tool_calls, usage_events
+
+
+async def run_row_of(
+    connection: AsyncConnection, tenant_id: TenantId, *, run_id: RunId, lock: bool = False
+) -> AnyRow:
+    """Return the run's row, locked until the transaction ends where that is wanted.
+
+    Raises:
+        NotFound: ``not_found``.
+    """
+    query = select(runs).where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
+    found = await connection.execute(query.with_for_update() if lock else query)
+    row = found.one_or_none()
+    if row is None:
+        raise NotFound("not_found", noun="run")
+    return row
+
+
+async def whole(connection: AsyncConnection, row: AnyRow) -> Run:
+    """Return the run of ``row`` with its steps and calls."""
+    mine = (row.tenant_id, row.id)
+    of_step = and_(
+        usage_events.c.tenant_id == steps.c.tenant_id,
+        usage_events.c.run_id == steps.c.run_id,
+        usage_events.c.step == steps.c.number,
+        usage_events.c.kind == "model",
+    )
+    answers = await connection.execute(
+        select(steps, usage_events.c.unit_prices)
+        .join(usage_events, of_step)
+        .where(tuple_(steps.c.tenant_id, steps.c.run_id) == mine)
+        .order_by(steps.c.number)
+    )
+    asked = await connection.execute(
+        select(tool_calls)
+        .where(tuple_(tool_calls.c.tenant_id, tool_calls.c.run_id) == mine)
+        .order_by(tool_calls.c.step, tool_calls.c.position)
+    )
+    people = await people_of(connection, TenantId(row.tenant_id), ids=[row.requester_id])
+    requester = people[row.requester_id]
+    calls = [call_of(call, requester=requester) for call in asked]
+    if row.kind == RunKind.CALL.value:
+        only = Step(number=0, answer=None, calls=tuple(calls))
+        return run_of(row, requester=requester, steps=(only,))
+    found = tuple(
+        step_of(answer, calls=tuple(c for c in calls if c.call.step == answer.number))
+        for answer in answers
+    )
+    return run_of(row, requester=requester, steps=found)
+
+
+async def people_of(
+    connection: AsyncConnection, tenant_id: TenantId, *, ids: Sequence[UUID]
+) -> dict[UUID, Principal]:
+    """Return the people with these ids, by id."""
+    found = await connection.execute(
+        select(principals).where(principals.c.tenant_id == tenant_id, principals.c.id.in_(set(ids)))
+    )
+    return {row.id: principal_of(row) for row in found}

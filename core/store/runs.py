@@ -1,0 +1,239 @@
+"""Runs: starting and cancelling them, and reading them and their calls back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, exists, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.domain.audit import AuditRecord, audit_record
+from core.domain.ids import CallId, PrincipalId, RunId, TenantId
+from core.domain.journal import Happened
+from core.domain.run import CallRecord, Run, RunStatus, StopCause
+from core.domain.tool import CallState, ToolCall
+from core.errors import Conflict, NotFound
+from core.ports import Clock, Ending
+from core.store.database import Database
+from core.store.ending import finish_run
+from core.store.journal import append_audit, append_events
+from core.store.reading import people_of, run_row_of, whole
+from core.store.rows import agent_json, call_of, run_of
+from core.store.tables import runs, tool_calls
+
+_OPEN = tuple(state.value for state in CallState if not state.is_settled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """A run to be started: with its only call where it is one of a front door's.
+
+    ``client_key`` is the client's own idempotency key; ``request_digest`` lets the same direct
+    call join the one that is still open.
+    """
+
+    run: Run
+    scopes: frozenset[str]
+    events: tuple[Happened, ...]
+    audit: AuditRecord
+    call: ToolCall | None = None
+    client_key: str | None = None
+    request_digest: str | None = None
+    undoes: CallId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What came of a beginning; ``joined`` where there was such a run already."""
+
+    run_id: RunId
+    segment: int
+    joined: bool
+
+
+class StoredRuns:
+    """What front doors ask about runs."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        """Take the database."""
+        self._database = database
+        self._clock = clock
+
+    async def begin(self, beginning: Beginning) -> Started:
+        """Start a run, queued, in one transaction; or return the one it joins.
+
+        Raises:
+            Conflict: ``undone_already``.
+        """
+        run = beginning.run
+        async with self._database.for_tenant(run.tenant_id) as connection:
+            joined = await _joined(connection, beginning)
+            if joined is not None:
+                return joined
+            await connection.execute(insert(runs).values(_run_row(beginning)))
+            if beginning.call is not None:
+                added = await connection.execute(
+                    upsert(tool_calls)
+                    .values(_call_row(beginning, beginning.call))
+                    .on_conflict_do_nothing()
+                    .returning(tool_calls.c.id)
+                )
+                if added.one_or_none() is None:
+                    # Somebody else's identical request, or undo, was quicker by a moment.
+                    raise Conflict("undone_already" if beginning.undoes else "request_repeated")
+            await append_events(connection, run.tenant_id, run_id=run.id, events=beginning.events)
+            await append_audit(connection, beginning.audit)
+        return Started(run_id=run.id, segment=run.segment, joined=False)
+
+    async def cancel(
+        self, tenant_id: TenantId, *, run_id: RunId, actor: str, cause: StopCause
+    ) -> None:
+        """Cancel for good: at once where nobody drives the run, else at its driver's next look.
+
+        Raises:
+            NotFound: ``not_found``.
+            Conflict: ``run_ended``.
+        """
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = await run_row_of(connection, tenant_id, run_id=run_id, lock=True)
+            if row.dispatch == "ended":
+                raise Conflict("run_ended", status=row.status)
+            await append_audit(
+                connection,
+                audit_record(
+                    tenant_id,
+                    at=self._clock.now(),
+                    action="run.cancel_requested",
+                    actor=actor,
+                    run_id=run_id,
+                    content={},
+                ),
+            )
+            if row.dispatch == "driving":
+                await connection.execute(
+                    update(runs)
+                    .where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
+                    .values(cancel_requested=True)
+                )
+                return
+            ending = Ending(status=RunStatus.CANCELLED, error=cause)
+            await finish_run(connection, row, ending=ending, actor=actor, at=self._clock.now())
+
+    async def get(self, tenant_id: TenantId, *, run_id: RunId) -> Run:
+        """Return the run with its steps.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = await run_row_of(connection, tenant_id, run_id=run_id)
+            return await whole(connection, row)
+
+    async def call(self, tenant_id: TenantId, *, call_id: CallId) -> CallRecord:
+        """Return a call, of a run or not.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        async with self._database.for_tenant(tenant_id) as connection:
+            found = await connection.execute(
+                select(tool_calls).where(
+                    tool_calls.c.tenant_id == tenant_id, tool_calls.c.id == call_id
+                )
+            )
+            row = found.one_or_none()
+            if row is None:
+                raise NotFound("not_found", noun="call")
+            people = await people_of(connection, tenant_id, ids=[row.requester_id])
+        return call_of(row, requester=people[row.requester_id])
+
+    async def page(
+        self,
+        tenant_id: TenantId,
+        *,
+        requester_id: PrincipalId | None,
+        before: tuple[datetime, RunId] | None,
+        limit: int,
+    ) -> tuple[Run, ...]:
+        """Return runs without their steps, newest first; of one requester where one is named."""
+        query = (
+            select(runs)
+            .where(runs.c.tenant_id == tenant_id)
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .limit(limit)
+        )
+        if requester_id is not None:
+            query = query.where(runs.c.requester_id == requester_id)
+        if before is not None:
+            at, after = before
+            older = runs.c.created_at < at
+            query = query.where(or_(older, and_(runs.c.created_at == at, runs.c.id > after)))
+        async with self._database.for_tenant(tenant_id) as connection:
+            rows = (await connection.execute(query)).all()
+            people = await people_of(connection, tenant_id, ids=[row.requester_id for row in rows])
+        return tuple(run_of(row, requester=people[row.requester_id]) for row in rows)
+
+
+async def _joined(connection: AsyncConnection, beginning: Beginning) -> Started | None:
+    """Return the run that this one repeats: the client's key, or the same call still open."""
+    run = beginning.run
+    mine = and_(runs.c.tenant_id == run.tenant_id, runs.c.requester_id == run.requester.id)
+    same: list[ColumnElement[bool]] = []
+    if beginning.client_key is not None:
+        same.append(runs.c.client_key == beginning.client_key)
+    if beginning.request_digest is not None:
+        same.append(
+            exists().where(
+                tool_calls.c.tenant_id == runs.c.tenant_id,
+                tool_calls.c.run_id == runs.c.id,
+                tool_calls.c.request_digest == beginning.request_digest,
+                tool_calls.c.state.in_(_OPEN),
+            )
+        )
+    if not same:
+        return None
+    found = await connection.execute(
+        select(runs.c.id, runs.c.segment).where(mine, or_(*same)).limit(1)
+    )
+    row = found.one_or_none()
+    return Started(run_id=RunId(row.id), segment=row.segment, joined=True) if row else None
+
+
+def _run_row(beginning: Beginning) -> dict[str, object]:
+    run = beginning.run
+    talk = run.conversation
+    return {
+        "tenant_id": run.tenant_id,
+        "id": run.id,
+        "requester_id": run.requester.id,
+        "kind": run.kind.value,
+        "agent": run.agent.agent,
+        "agent_version": run.agent.version,
+        "config": agent_json(run.agent),
+        "task": run.task,
+        "via": run.via,
+        "scopes": sorted(beginning.scopes),
+        "conversation": {"surface": talk.surface, "address": talk.address} if talk else None,
+        "client_key": beginning.client_key,
+        "status": run.status.value,
+        "dispatch": "queued",
+        "budget_micros": run.agent.budget_micros,
+        "max_steps": run.agent.max_steps,
+    }
+
+
+def _call_row(beginning: Beginning, call: ToolCall) -> dict[str, object]:
+    return {
+        "tenant_id": call.tenant_id,
+        "id": call.id,
+        "run_id": call.run_id,
+        "step": call.step,
+        "position": call.index,
+        "requester_id": call.requester.id,
+        "via": call.via,
+        "tool": call.tool,
+        "arguments": call.arguments,
+        "request_digest": beginning.request_digest,
+        "undoes": beginning.undoes,
+        "state": CallState.REQUESTED.value,
+    }
