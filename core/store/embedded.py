@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import secrets
-import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,37 +15,14 @@ from urllib.parse import quote
 import structlog
 
 from core.errors import Misconfigured, Unavailable
-from core.store import postmaster, server_home, watchdog
-from core.store.postmaster import SUPERUSER, Postmaster
+from core.store import cluster, postmaster, server_home, watchdog
+from core.store.postmaster import Answer, Postmaster
 from core.store.server_home import ServerHome
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _LOCK_SECONDS = 180.0
-_START_SECONDS = 60
 _POLL_SECONDS = 0.02
-_LOG_LINES = 5
-
-_SETTINGS = {
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
-    "max_connections": "200",
-    "shared_buffers": "128MB",
-    "jit": "off",
-    # Parallel workers talk through /dev/shm, which is 64 MB in a container.
-    "max_parallel_workers_per_gather": "0",
-    "io_method": "sync",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    # An error's words, details and statement can carry what people wrote: none reach the log.
-    "log_min_messages": "log",
-    "log_min_error_statement": "panic",
-    "log_error_verbosity": "terse",
-    "log_statement": "none",
-    "log_checkpoints": "off",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
-}
 
 
 class EmbeddedPostgres:
@@ -60,18 +35,27 @@ class EmbeddedPostgres:
     As a context manager it starts on entry and stops on exit. All calls block.
     """
 
-    def __init__(self, data_dir: Path, *, orphan_grace_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        orphan_grace_seconds: float = 10.0,
+        start_timeout_seconds: int = 120,
+    ) -> None:
         """Touch nothing yet.
 
         Args:
             data_dir: made if need be; its server's files live in the folder ``postgres`` there.
             orphan_grace_seconds: how long a server may run on after all its users were killed.
+            start_timeout_seconds: for a start, recovery from a crash included, and for a silence.
         """
-        self._data_dir = data_dir
+        self._data_dir = data_dir.absolute()
         self._grace_seconds = orphan_grace_seconds
+        self._start_timeout_seconds = start_timeout_seconds
         self._home: ServerHome | None = None
         self._sockets: Path | None = None
         self._share: int | None = None
+        self._life: Postmaster | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -95,8 +79,8 @@ class EmbeddedPostgres:
 
         Raises:
             Misconfigured: the installation or the data folder does not allow it.
-            Unavailable: ``embedded_start_failed`` with the log's path and last lines, or
-                ``embedded_locked``.
+            Unavailable: ``embedded_start_failed`` with the log's path and last lines,
+                ``embedded_recovering``, ``embedded_watchdog_failed`` or ``embedded_locked``.
         """
         control = server_home.control_folder(self._data_dir)
         with _locked(control):
@@ -105,11 +89,13 @@ class EmbeddedPostgres:
             if self._share is None:
                 self._share = postmaster.try_lock(control / watchdog.USERS_LOCK, shared=True)
             try:
-                self._ensure(self._home)
+                life = self._ensure(self._home)
             except BaseException:
                 if joined:
                     self._leave()
                 raise
+            if joined:
+                self._life = life
 
     def stop(self) -> None:
         """Leave, and as the last user stop the server and what guards it. Idempotent.
@@ -118,6 +104,10 @@ class EmbeddedPostgres:
             Unavailable: ``embedded_stop_failed``, it did not even yield to SIGKILL.
         """
         if self._home is None or self._share is None:
+            return
+        if not self._home.control.exists():  # deleted under us, and with it all locks
+            self._leave()
+            self._shut_down(self._home)
             return
         with _locked(self._home.control):
             self._leave()
@@ -155,7 +145,7 @@ class EmbeddedPostgres:
 
     def is_alive(self) -> bool:
         """Return whether the server answers on its socket and takes logins now."""
-        return self._sockets is not None and postmaster.accepts(self._sockets)
+        return self._sockets is not None and postmaster.probe(self._sockets) is Answer.READY
 
     def keep_running(self) -> Postmaster | None:
         """Start the server and its watchdog again if they died; return the life it is in.
@@ -170,8 +160,7 @@ class EmbeddedPostgres:
         with _locked(self._home.control):
             if self._share is None:
                 return None
-            self._ensure(self._home)
-            return postmaster.find(self._home.cluster)
+            return self._ensure(self._home)
 
     async def supervise(
         self, *, poll_seconds: float = 1.0, on_restart: Callable[[], None] | None = None
@@ -183,12 +172,11 @@ class EmbeddedPostgres:
         Args:
             poll_seconds: the time between two looks.
             on_restart: called in the event loop once per new life of the server, whoever gave
-                it; connections of the old one are dead.
+                it; connections of the old one are dead, and ``url`` may have changed.
 
         Raises:
             Misconfigured: the installation was changed under us; nothing is gained by waiting.
         """
-        seen = await asyncio.to_thread(self.keep_running)
         while True:
             await asyncio.sleep(poll_seconds)
             try:
@@ -196,8 +184,11 @@ class EmbeddedPostgres:
             except Unavailable as err:  # a full disk may have room again
                 _log.error("database.restart_failed", code=err.code, **err.facts)
                 continue
-            if life is not None and life != seen:
-                seen = life
+            except OSError as err:
+                _log.error("database.restart_failed", code="os_error", errno=err.errno)
+                continue
+            if life is not None and life != self._life:
+                self._life = life
                 _log.warning("database.restarted", pid=life.pid)
                 if on_restart is not None:
                     on_restart()
@@ -210,16 +201,17 @@ class EmbeddedPostgres:
         if self._share is not None:
             os.close(self._share)
             self._share = None
+        self._sockets = None
 
     def _shut_down(self, home: ServerHome) -> None:
-        watchdog.end(home.control)
+        if home.control.exists():
+            watchdog.end(home.control)
         if not postmaster.stop(home.cluster):
             raise Unavailable("embedded_stop_failed", log=str(home.control / watchdog.SERVER_LOG))
         server_home.remove_socket_folder(home)
-        self._sockets = None
 
-    def _ensure(self, home: ServerHome) -> None:
-        """Leave with a server that takes logins. Needs the start lock."""
+    def _ensure(self, home: ServerHome) -> Postmaster | None:
+        """Leave with a server that takes logins and return its life. Needs the start lock."""
         sockets = server_home.socket_folder(home)
         if sockets is None:
             # A server on a folder that was deleted or swapped is out of reach for good.
@@ -229,20 +221,28 @@ class EmbeddedPostgres:
         self._sockets = sockets
         self._have_cluster(home)
         # Before the server: if we are killed in between, nothing stays without a watcher.
-        watchdog.launch(
-            control=home.control,
-            cluster=home.cluster,
-            sockets=sockets,
-            grace_seconds=self._grace_seconds,
-        )
-        if not _answers(home, sockets=sockets):
-            _launch(home, sockets=sockets)
+        try:
+            watchdog.launch(
+                control=home.control,
+                cluster=home.cluster,
+                sockets=sockets,
+                grace_seconds=self._grace_seconds,
+            )
+        except (OSError, subprocess.SubprocessError) as err:
+            raise Unavailable("embedded_watchdog_failed", folder=str(home.control)) from err
+        if not self._answers(home, sockets=sockets):
+            cluster.launch(home, sockets=sockets, timeout_seconds=self._start_timeout_seconds)
+        return postmaster.find(home.cluster)
 
     def _have_cluster(self, home: ServerHome) -> None:
         """Leave with a cluster that these programs and this password open, made if need be."""
         version = home.cluster / "PG_VERSION"
         if not version.exists():
-            self._create(home)
+            cluster.create(
+                home,
+                password_file=self._password_file,
+                timeout_seconds=self._start_timeout_seconds,
+            )
         if version.read_text().strip() != server_home.MAJOR_VERSION:
             raise Misconfigured(
                 "embedded_version_mismatch",
@@ -253,123 +253,34 @@ class EmbeddedPostgres:
         if not self._password_file.exists():
             raise Misconfigured("embedded_password_missing", file=str(self._password_file))
 
-    def _create(self, home: ServerHome) -> None:
-        """Make the cluster, whole or not at all."""
-        password = self._password_file
-        if not password.exists():
-            _write_private(password, text=secrets.token_urlsafe(32))
-        draft = home.room / "cluster.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
-        server_home.give(draft, account=home.account)
-        handed = home.room / "initdb.password"
-        handed.unlink(missing_ok=True)
-        _write_private(handed, text=password.read_text())
-        try:
-            server_home.give(handed, account=home.account)
-            _run(
-                home,
-                program="initdb",
-                arguments=[
-                    f"--pgdata={draft}",
-                    f"--username={SUPERUSER}",
-                    "--auth=scram-sha-256",
-                    f"--pwfile={handed}",
-                    "--encoding=UTF8",
-                    "--locale=C",
-                    "--locale-provider=builtin",
-                    "--builtin-locale=C.UTF-8",
-                ],
-            )
-        finally:
-            handed.unlink()
-        draft.rename(home.cluster)
+    def _answers(self, home: ServerHome, *, sockets: Path) -> bool:
+        """Return whether a server lives and takes logins, once it has recovered if it must.
+
+        False leaves nothing of it: one that lives and stays silent is killed.
+        """
+        until = time.monotonic() + self._start_timeout_seconds
+        while postmaster.find(home.cluster) is not None:
+            answer = postmaster.probe(sockets)
+            if answer is Answer.READY:
+                return True
+            if time.monotonic() >= until:
+                if answer is Answer.BUSY:  # killed now, it would have to recover all over again
+                    raise Unavailable("embedded_recovering", folder=str(home.cluster))
+                break
+            time.sleep(_POLL_SECONDS)
+        postmaster.kill(home.cluster)
+        return False
 
 
 @contextmanager
 def _locked(control: Path) -> Generator[None]:
-    try:
-        with postmaster.locked(control / watchdog.START_LOCK, timeout_seconds=_LOCK_SECONDS):
-            yield
-    except TimeoutError as err:
-        raise Unavailable("embedded_locked", folder=str(control)) from err
-
-
-def _answers(home: ServerHome, *, sockets: Path) -> bool:
-    """Return whether a server lives and takes logins, once it has recovered if it does so now.
-
-    False leaves nothing of it: one that lives and does not answer is ended.
-    """
-    until = time.monotonic() + _START_SECONDS
-    while postmaster.find(home.cluster) is not None:
-        if postmaster.accepts(sockets):
-            return True
-        if time.monotonic() >= until:
-            break
-        time.sleep(_POLL_SECONDS)
-    postmaster.stop(home.cluster)
-    return False
-
-
-def _launch(home: ServerHome, *, sockets: Path) -> None:
-    """Start the server. Needs the start lock, and that none lives."""
-    postmaster.end_orphans(home.cluster)
-    postmaster.disown_lock(home.cluster)
-    for left in sockets.iterdir():
-        left.unlink()
-    settings = _SETTINGS | {"unix_socket_directories": str(sockets)}
-    options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
-    _run(
-        home,
-        program="pg_ctl",
-        arguments=["start", "--wait", f"--timeout={_START_SECONDS}", f"--options={options}"],
-    )
-
-
-def _run(home: ServerHome, *, program: str, arguments: list[str]) -> None:
-    """Run one of PostgreSQL's programs as the server's account, its words into the log.
-
-    A file, because a pipe would stay open as long as the server. The cluster goes by the
-    environment, because pg_ctl would hand its name to a shell.
-    """
-    account = home.account
-    log = home.control / watchdog.SERVER_LOG
-    words = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        done = subprocess.run(  # noqa: S603 - programs of the pinned package, our arguments
-            [str(home.programs / program), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGDATA": str(home.cluster)},
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-            start_new_session=True,
-            umask=0o077,
-            timeout=2 * _START_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as err:
-        raise Unavailable("embedded_start_failed", program=program, log=str(log)) from err
-    finally:
-        os.close(words)
-    if done.returncode != 0:
-        raise Unavailable(
-            "embedded_start_failed",
-            program=program,
-            log=str(log),
-            last_lines=log.read_text(errors="replace").splitlines()[-_LOG_LINES:],
-        )
-
-
-def _write_private(path: Path, *, text: str) -> None:
-    """Write a new 0600 file, whole or not at all."""
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    with ExitStack() as held:
+        try:
+            held.enter_context(
+                postmaster.locked(control / watchdog.START_LOCK, timeout_seconds=_LOCK_SECONDS)
+            )
+        except TimeoutError as err:
+            raise Unavailable("embedded_locked", folder=str(control)) from err
+        except FileNotFoundError as err:
+            raise Misconfigured("embedded_folder_gone", folder=str(control)) from err
+        yield

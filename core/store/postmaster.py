@@ -14,12 +14,15 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 SUPERUSER = "sallyport_admin"
 
 _POLL_SECONDS = 0.01
-_PROBE_SECONDS = 5.0
+_DELETED = " (deleted)"
+_PROBE_SECONDS = 2.0
+_ORPHAN_SECONDS = 5.0
 _PROC = Path("/proc")
 _PROTOCOL_3 = 196608
 _CANNOT_CONNECT_NOW = b"C57P03\0"
@@ -37,6 +40,15 @@ class Postmaster:
     pid: int
     started: int
     """Whole seconds since the epoch, as the server itself noted them."""
+
+
+class Answer(StrEnum):
+    """What a server says when asked whether it takes logins."""
+
+    READY = "ready"
+    BUSY = "busy"
+    """It starts, recovers or stops; it must be let."""
+    SILENT = "silent"
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
@@ -91,10 +103,10 @@ def find(cluster: Path) -> Postmaster | None:
     return noted if noted is not None and _is_server(noted.pid, cluster=cluster) else None
 
 
-def accepts(sockets: Path) -> bool:
-    """Return whether a server answers on this socket folder and takes logins now.
+def probe(sockets: Path) -> Answer:
+    """Ask the server on this socket folder whether it takes logins, as pg_isready does.
 
-    Asks as pg_isready does, without a password; "too many connections" is a living server.
+    No password is needed, and "too many connections" is the answer of a server that is well.
     """
     asks = f"user\0{SUPERUSER}\0database\0postgres\0\0".encode()
     message = struct.pack("!ii", 8 + len(asks), _PROTOCOL_3) + asks
@@ -105,8 +117,10 @@ def accepts(sockets: Path) -> bool:
             connection.sendall(message)
             answer = connection.recv(1024)
     except OSError:
-        return False
-    return answer[:1] == b"R" or (answer[:1] == b"E" and _CANNOT_CONNECT_NOW not in answer)
+        return Answer.SILENT
+    if not answer:
+        return Answer.SILENT
+    return Answer.BUSY if _CANNOT_CONNECT_NOW in answer else Answer.READY
 
 
 def stop(cluster: Path) -> bool:
@@ -125,13 +139,22 @@ def stop(cluster: Path) -> bool:
     return end_orphans(cluster)
 
 
+def kill(cluster: Path) -> bool:
+    """End a server that no longer listens to anybody; the next one recovers what it had kept."""
+    found = find(cluster)
+    if found is not None:
+        with suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGKILL)
+    return end_orphans(cluster)
+
+
 def end_orphans(cluster: Path) -> bool:
     """End what a killed postmaster left behind; return whether all of it is gone.
 
     A backend in a long computation does not notice that its postmaster died, and as long as it
     is attached to the shared memory no new server may start. Call it only without a postmaster.
     """
-    until = time.monotonic() + _PROBE_SECONDS
+    until = time.monotonic() + _ORPHAN_SECONDS
     while left := [pid for pid in _process_ids() if _is_server(pid, cluster=cluster)]:
         if time.monotonic() >= until:
             return False
@@ -193,8 +216,8 @@ def _is_server(pid: int, *, cluster: Path) -> bool:
         folder = (_PROC / str(pid) / "cwd").readlink()
     except OSError:  # gone, a zombie, or not ours to look at
         return False
-    # An upgrade of the package leaves "postgres (deleted)".
-    return program.startswith("postgres") and folder == cluster
+    # An upgrade of the package, or rm -r on the data folder, leaves "... (deleted)".
+    return program.startswith("postgres") and str(folder).removesuffix(_DELETED) == str(cluster)
 
 
 def _is_server_by_ps(pid: int) -> bool:

@@ -75,8 +75,8 @@ def settle(control: Path) -> ServerHome:
     """Find, or choose and record, where the server of this control folder lives.
 
     Raises:
-        Misconfigured: ``embedded_binaries_missing``, ``embedded_user_missing`` or
-            ``embedded_user_unknown``.
+        Misconfigured: ``embedded_binaries_missing``, ``embedded_user_missing``,
+            ``embedded_user_unknown`` or ``embedded_cluster_gone``.
     """
     account = _account()
     programs = _installed()
@@ -210,7 +210,11 @@ def _room(control: Path, *, account: Account | None) -> Path:
     """Return where the cluster lives, choosing it the first time."""
     record = control / "cluster.path"
     if record.exists():
-        return Path(record.read_text())
+        room = Path(record.read_text())
+        if not room.exists():
+            raise Misconfigured("embedded_cluster_gone", folder=str(room), record=str(record))
+        _require_own(room)
+        return room
     if account is None or _reaches(control, account=account):
         return control
     base = Path(tempfile.gettempdir()).resolve()

@@ -51,8 +51,7 @@ class Watch:
         try:
             held = postmaster.try_lock(self.control / START_LOCK)
         except FileNotFoundError:  # the data folder was deleted, and with it all locks
-            postmaster.stop(self.cluster)
-            return False
+            return self._stop()
         if held is None:
             return True
         try:
@@ -70,13 +69,20 @@ class Watch:
             self._unused_since = now
         if now - self._unused_since < self.grace_seconds:
             return True
+        return self._stop()
+
+    def _stop(self) -> bool:
         postmaster.stop(self.cluster)
         shutil.rmtree(self.sockets, ignore_errors=True)
         return False
 
 
 def launch(*, control: Path, cluster: Path, sockets: Path, grace_seconds: float) -> None:
-    """Start the watchdog of this data folder unless it has one. Needs the start lock."""
+    """Start the watchdog of this data folder unless it has one. Needs the start lock.
+
+    Raises:
+        OSError, subprocess.SubprocessError: our own interpreter did not run.
+    """
     if postmaster.is_locked(control / _WATCHDOG_LOCK):
         return
     root = Path(__file__).resolve().parents[2]
