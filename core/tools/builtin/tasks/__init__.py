@@ -1,0 +1,1 @@
+"""The built-in pack of projects, tasks and messages: one file per tool."""
