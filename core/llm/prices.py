@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,10 @@ from core.llm.estimate import prompt_tokens_at_most
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 SCRIPTED = "scripted"
+# What each provider is asked for where nobody chose.
+DEFAULT_MODELS: Mapping[str, str] = MappingProxyType(
+    {"anthropic": DEFAULT_MODEL, "openai": "gpt-6.1-sol", SCRIPTED: SCRIPTED}
+)
 
 _DATED = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2})$")
 

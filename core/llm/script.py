@@ -1,7 +1,7 @@
 """Reads a script for the scripted model and lays it out so that any process can find its place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -290,18 +290,17 @@ def _at(problem: str, *, loc: _Loc, node: yaml.Node | None) -> str:
 
 def _line_of(node: yaml.Node, *, loc: _Loc) -> int:
     for part in loc:
-        inner = _inner(node, part=part)
+        inner = _parts_of(node).get(part)
         if inner is None:
             break
         node = inner
     return node.start_mark.line + 1
 
 
-def _inner(node: yaml.Node, *, part: str | int) -> yaml.Node | None:
-    match node, part:
-        case yaml.SequenceNode(value=values), int() if part < len(values):
-            return values[part]
-        case yaml.MappingNode(value=pairs), str():
-            return next((value for key, value in pairs if key.value == part), None)
-        case _:
-            return None
+def _parts_of(node: yaml.Node) -> Mapping[int | str, yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        return dict(enumerate(cast("list[yaml.Node]", node.value)))
+    if isinstance(node, yaml.MappingNode):
+        pairs = cast("list[tuple[yaml.ScalarNode, yaml.Node]]", node.value)
+        return {key.value: value for key, value in pairs}
+    return {}

@@ -46,6 +46,18 @@ class SettableClock:
         return self.passed
 
 
+class Waits:
+    """Lets time pass at once and remembers how much."""
+
+    def __init__(self, clock: SettableClock) -> None:
+        self.clock = clock
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.clock.passed += seconds
+
+
 class Listener:
     """Keeps the text as it comes."""
 

@@ -22,6 +22,12 @@ BEGIN = "scripts:\n  - contains: go\n    turns:\n"
         ("scripts:\n  - match: '('\n    turns: [{say: hi}]", ["line 2", "regular expression"]),
         (BEGIN + "      - say: hi\n      - shout: hi", ["line 5", "scripts.0.turns.1.shout"]),
         (BEGIN + "      - calls:\n        - tool: a b", ["line 5", "calls.0.tool"]),
+        (
+            BEGIN + "      - {say: hi, calls: [{tool: a, arguments: {x: 1}}]}\n"
+            "      - {calls: [{<<: {tool: c, arguments: {x: '${{ no }}'}}}]}",
+            ["line 5", "arguments.x", "no"],
+        ),
+        (BEGIN + "      - say: hi\n      - calls: [{arguments: {}}]", ["line 5", "calls.0.tool"]),
         (BEGIN + "      - say: hi\n        then: [{say: ho}]", ["line 4", "when"]),
         (BEGIN + "      - when: {tool: a, outcome: fine}", ["line 4", "when.outcome"]),
         (BEGIN + "      - delay_ms: -1", ["line 4", "delay_ms"]),

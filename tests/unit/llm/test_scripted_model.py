@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -334,3 +335,13 @@ async def test_it_costs_something_so_that_budgets_can_be_seen_at_work() -> None:
     answer = (await play(scripted()))[0]
     assert answer.cost_micros == answer.price.cost_micros(answer.usage) > 0
     assert (answer.provider, answer.model, answer.price.model) == ("scripted",) * 3
+
+
+async def test_the_guides_example_runs() -> None:
+    guide = Path(__file__).parents[3] / "docs" / "guides" / "scripted-model.md"
+    example = guide.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    tasks: Json = {"tasks": [{"id": "t1", "title": "Old draft"}]}
+    projects: Json = {"projects": [{"id": "p1", "name": "Inbox"}]}
+    answers = await play(scripted(example), [projects], [tasks], [error("expired")], [{}])
+    assert answers[2].calls[0].arguments == {"task_id": "t1"}
+    assert answers[-1].text == "Bob knows."
