@@ -193,7 +193,11 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One exact call, put to people: what was judged, what they see, and by when they answer."""
+    """One exact call, put to people: what was judged, what they see, and by when they answer.
+
+    ``attempt`` counts how often the call was begun: a person's word on what became of it holds for
+    that attempt only.
+    """
 
     call: ToolCall
     tool: Tool
@@ -201,6 +205,7 @@ class Question:
     digest: str
     verdict: RequireApproval
     lease: Lease
+    attempt: int
     expires_after_days: int
 
 

@@ -25,12 +25,15 @@ _SENTENCES: Mapping[str, str] = {
     "already_decided": "You have decided this already.",
     "wrong_answer": "This approval takes one of: {answers}.",
     "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
+    "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
     # not there
     "not_found": "There is no such {noun}.",
     # runs
     "budget_exceeded": "The run has used its budget of {budget} and was stopped.",
     "max_steps": "The run reached its limit of {max_steps} steps before it was done. Ask for less at once.",
     "cancelled": "The run was cancelled.",
+    "run_ended": "The run has ended already: {status}.",
+    "requester_gone": "The person who asked for this is no longer known here. The run was stopped.",
     "stuck": "The agent made the same call {times} times in a row and was stopped.",
     "unknown_tools": "The agent asked for tools that do not exist ({tool}) and was stopped.",
     "segment_timeout": "The run worked for {seconds} seconds without a pause, its limit, and was stopped.",

@@ -90,12 +90,12 @@ class Grant:
     """A standing permission: calls of ``tool`` at ``tool_version`` that fit ``pattern`` pass.
 
     ``pattern`` maps argument names to the exact values they must have; an empty one fits all.
-    ``run_id`` limits it to a run. ``uses_left`` None is without count.
+    ``run_id`` limits it to a run, ``requester_id`` to a person. ``uses_left`` None is without count.
     """
 
     id: GrantId
     tenant_id: TenantId
-    requester_id: PrincipalId
+    requester_id: PrincipalId | None
     run_id: RunId | None
     tool: str
     tool_version: int

@@ -202,7 +202,9 @@ class Door:
             case Allow():
                 answer = None
             case RequireApproval():
-                answer = await self._approvals.put(_question(judgement, passage=passage))
+                answer = await self._approvals.put(
+                    _question(judgement, record=record, passage=passage)
+                )
         match answer:
             case Waiting():
                 return answer
@@ -262,7 +264,7 @@ class Door:
                 return False
             case RequireApproval():
                 return judgement.digest == record.digest and await self._approvals.covers(
-                    _question(judgement, passage=passage)
+                    _question(judgement, record=record, passage=passage)
                 )
 
     async def _execute(
@@ -283,15 +285,15 @@ class Door:
                 events=(allowed_event(judgement, covered=covered),),
             )
             await self._journal.write(passage.lease, entry=begin, epoch=epoch)
+            record = replace(record, state=CallState.RUNNING, attempts=record.attempts + 1)
         if self._clock.monotonic() - begun > _FRESH_SECONDS:
             # This process stood still meanwhile: the run may be another's by now.
             await self._journal.write(passage.lease, entry=Entry())
         result = await self._call(judgement, lease=passage.lease)
         if result is None and tool.risk.has_effect:
-            again = replace(record, attempts=record.attempts + 1)
-            if tool.idempotent and again.attempts < _ATTEMPTS:
+            if tool.idempotent and record.attempts < _ATTEMPTS:
                 return await self._execute(
-                    again, judgement=judgement, passage=passage, covered=covered
+                    record, judgement=judgement, passage=passage, covered=covered
                 )
             return await self._unknown(record, judgement=judgement, passage=passage)
         passage.budget.settle(key, micros=tool.cost_micros)
@@ -337,14 +339,16 @@ class Door:
             )
             await self._journal.write(passage.lease, entry=entry)
             record = replace(record, state=CallState.UNKNOWN)
-        match await self._approvals.put_outcome(_question(judgement, passage=passage)):
+        match await self._approvals.put_outcome(
+            _question(judgement, record=record, passage=passage)
+        ):
             case Waiting() as waiting:
                 return waiting
             case Declined():
                 result, covered = failed_with("outcome_unknown"), None
             case Settled(answer=Answer.RETRY, by=by):
                 return await self._execute(
-                    replace(record, attempts=_ATTEMPTS),
+                    record,
                     judgement=judgement,
                     passage=passage,
                     covered=Covered(by=(by,), how="retry", reference=""),
@@ -469,7 +473,7 @@ class Door:
         return int((self._clock.monotonic() - begun) * 1000)
 
 
-def _question(judgement: Judgement, *, passage: Passage) -> Question:
+def _question(judgement: Judgement, *, record: CallRecord, passage: Passage) -> Question:
     match judgement.verdict:
         case RequireApproval() as verdict:
             pass
@@ -484,5 +488,6 @@ def _question(judgement: Judgement, *, passage: Passage) -> Question:
         digest=judgement.digest or "",
         verdict=verdict,
         lease=passage.lease,
+        attempt=record.attempts,
         expires_after_days=passage.approval_days,
     )

@@ -244,7 +244,7 @@ grants = Table(
     metadata,
     Column("tenant_id", Uuid(), primary_key=True),
     Column("id", Uuid(), primary_key=True),
-    Column("requester_id", Uuid(), nullable=False),
+    Column("requester_id", Uuid()),
     Column("run_id", Uuid()),
     Column("tool", Text(), nullable=False),
     Column("tool_version", Integer(), nullable=False),

@@ -227,7 +227,7 @@ create table decisions (
 create table grants (
   tenant_id uuid not null,
   id uuid not null,
-  requester_id uuid not null,
+  requester_id uuid,
   run_id uuid,
   tool text not null,
   tool_version int not null,
@@ -242,7 +242,7 @@ create table grants (
   primary key (tenant_id, id),
   foreign key (tenant_id, approval_id) references approvals
 );
-create index grants_of_tool on grants (tenant_id, requester_id, tool) where revoked_at is null;
+create index grants_of_tool on grants (tenant_id, tool) where revoked_at is null;
 
 create table run_events (
   tenant_id uuid not null,
