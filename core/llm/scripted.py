@@ -34,7 +34,18 @@ from core.ports import Clock, OnText
 _HANDLE = re.compile(r"call_(\d+)_\d+")
 _WORD = re.compile(r"\s*\S+\s*|\s+")
 _CHARACTERS_A_TOKEN = 4
-_DENIED: Final = frozenset({"denied", "policy_denied"})
+# The codes with which people and policies say no; whatever else goes wrong is a failure.
+_DENIED: Final = frozenset(
+    {
+        "changed_too_often",
+        "denied",
+        "grant_lost",
+        "missing_scope",
+        "policy_denied",
+        "tenant_mismatch",
+        "tool_disabled",
+    }
+)
 _EXPIRED: Final = frozenset({"expired"})
 _EXHAUSTED = "That is all that my script holds for this task."
 

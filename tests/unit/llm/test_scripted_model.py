@@ -104,6 +104,7 @@ async def test_turns_follow_each_other_and_take_their_values_from_results() -> N
     [
         ("denied", "They said no."),
         ("policy_denied", "They said no."),
+        ("changed_too_often", "They said no."),
         ("not_found", "It was gone already."),
         ("tool_timeout", "It failed: tool_timeout."),
     ],
