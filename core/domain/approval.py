@@ -90,7 +90,7 @@ class Grant:
     """A standing permission: calls of ``tool`` at ``tool_version`` that fit ``pattern`` pass.
 
     ``pattern`` maps argument names to the exact values they must have; an empty one fits all.
-    ``run_id`` limits it to a run, ``requester_id`` to a person. ``uses_left`` None is without count.
+    ``run_id`` limits it to a run, ``requester_id`` to a person. None ``uses_left``: no count.
     """
 
     id: GrantId
