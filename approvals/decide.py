@@ -19,7 +19,7 @@ from core.domain.canonical import JsonObject
 from core.domain.event import EventKind
 from core.domain.ids import ApprovalId
 from core.domain.journal import Happened
-from core.domain.principal import Caller, Role
+from core.domain.principal import Caller, Principal, Role
 from core.errors import Conflict, Forbidden, InvalidInput
 from core.ports import Clock, Dispatcher
 
@@ -84,6 +84,14 @@ class Decider:
         if segment is not None:
             await self._dispatcher.enqueue(tenant_id, run_id=approval.run_id, segment=segment)
         return approval
+
+    def concerns(self, person: Principal, *, approval: Approval) -> bool:
+        """Return whether this person may see the question: theirs, or one they may answer."""
+        if person.id == approval.requester.id or Role.ADMIN in person.roles:
+            return True
+        answered = any(decision.principal.id == person.id for decision in approval.decisions)
+        refused = objection(person, approvers=approval.approvers, requester=approval.requester.id)
+        return answered or refused is None
 
     async def _settle(
         self, question: OpenQuestion, *, decision: Decision

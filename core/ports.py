@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from core.domain.approval import Answer
+from core.domain.approval import Answer, Approval, GrantScope
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, PrincipalId, RunId, TenantId
 from core.domain.journal import Entry
 from core.domain.model import ModelAnswer, Prompt
 from core.domain.permit import PermittedCall
-from core.domain.principal import Principal, Tenant
+from core.domain.principal import Caller, Principal, Tenant
 from core.domain.run import CallRecord, Lease, Run, RunStatus, StopCause
 from core.domain.tool import Preview, Tool, ToolCall, ToolResult
 from core.domain.verdict import RequireApproval, Verdict
@@ -229,6 +229,31 @@ class Approvals(Protocol):
 
     async def put_outcome(self, question: Question) -> Settled | Declined | Waiting:
         """Ask what became of a call whose outcome is not known."""
+        ...
+
+
+class Decisions(Protocol):
+    """Where people answer, whatever surface they come from."""
+
+    async def decide(
+        self,
+        caller: Caller,
+        *,
+        approval_id: ApprovalId,
+        answer: Answer,
+        digest: str,
+        scope: GrantScope = GrantScope.ONCE,
+        reason: str = "",
+    ) -> Approval:
+        """Keep one person's answer to what they saw; return the question as it stands then.
+
+        Raises:
+            NotFound, Forbidden, Conflict, InvalidInput: see ``approvals.decide``.
+        """
+        ...
+
+    def concerns(self, person: Principal, *, approval: Approval) -> bool:
+        """Return whether this person may see the question: theirs, or one they may answer."""
         ...
 
 

@@ -93,6 +93,11 @@ class Door:
             )
         )
 
+    def has_effect(self, name: str) -> bool:
+        """Return whether a tool changes anything; what is not registered does nothing."""
+        tool = self._toolbox.find(name)
+        return tool is not None and tool.risk.has_effect
+
     async def judge(
         self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
     ) -> Judgement:

@@ -23,7 +23,6 @@ from core.ports import (
     People,
     Runs,
     TextSink,
-    ToolBox,
     Waiting,
 )
 from core.runs.context import prompt_for
@@ -55,7 +54,6 @@ class Loop:
         journal: Journal,
         people: People,
         door: Door,
-        toolbox: ToolBox,
         model: LanguageModel,
         text: TextSink,
         clock: Clock,
@@ -65,7 +63,6 @@ class Loop:
         self._journal = journal
         self._people = people
         self._door = door
-        self._toolbox = toolbox
         self._model = model
         self._text = text
         self._clock = clock
@@ -131,7 +128,7 @@ class Loop:
         blocked: set[int] = set()
         for wave in waves(
             [record.call for record in records],
-            has_effect=[self._has_effect(record.call.tool) for record in records],
+            has_effect=[self._door.has_effect(record.call.tool) for record in records],
         ):
             due = [at for at in wave if not records[at].state.is_settled]
             if not due or blocked:
@@ -202,10 +199,11 @@ class Loop:
         async def on_text(text: str) -> None:
             await self._text.append(drive.lease, step=number, text=text)
 
-        async with self._within_time(drive), self._watched(drive.lease):
-            answer = await self._model.answer(prompt, on_text=on_text)
-        await self._text.flush(drive.lease)
-        return answer
+        try:
+            async with self._within_time(drive), self._watched(drive.lease):
+                return await self._model.answer(prompt, on_text=on_text)
+        finally:
+            await self._text.flush(drive.lease)
 
     @asynccontextmanager
     async def _within_time(self, drive: _Drive) -> AsyncGenerator[None]:
@@ -248,10 +246,6 @@ class Loop:
         now = self._clock.monotonic()
         worked, drive.written = now - drive.written, now
         return int(worked * 1000)
-
-    def _has_effect(self, name: str) -> bool:
-        tool = self._toolbox.find(name)
-        return tool is not None and tool.risk.has_effect
 
 
 def _ending(run: Run, steps: Sequence[Step]) -> Ending | None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Integer, and_, cast, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Integer, and_, cast, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -78,15 +78,11 @@ class StoredApprovals:
 
     async def of_call(self, tenant_id: TenantId, *, call_id: CallId) -> tuple[Approval, ...]:
         """Return every question about a call, in the order in which they were asked."""
-        query = (
-            select(approvals)
-            .where(approvals.c.tenant_id == tenant_id, approvals.c.call_id == call_id)
-            .order_by(approvals.c.created_at, approvals.c.id)
-            .limit(1000)
-        )
-        async with self._database.for_tenant(tenant_id) as connection:
-            rows = (await connection.execute(query)).all()
-            return await _whole(connection, tenant_id, rows)
+        return await self._where(tenant_id, approvals.c.call_id == call_id)
+
+    async def of_run(self, tenant_id: TenantId, *, run_id: RunId) -> tuple[Approval, ...]:
+        """Return every question about a run, in the order in which they were asked."""
+        return await self._where(tenant_id, approvals.c.run_id == run_id)
 
     async def ask(
         self,
@@ -201,6 +197,17 @@ class StoredApprovals:
             approval = await _one(connection, tenant_id, approval_id=approval_id)
             yield LockedQuestion(connection, approval=approval, run=run)
 
+    async def _where(self, tenant_id: TenantId, which: ColumnElement[bool]) -> tuple[Approval, ...]:
+        query = (
+            select(approvals)
+            .where(approvals.c.tenant_id == tenant_id, which)
+            .order_by(approvals.c.created_at, approvals.c.id)
+            .limit(1000)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            rows = (await connection.execute(query)).all()
+            return await _whole(connection, tenant_id, rows)
+
 
 class LockedQuestion:
     """A question whose run is locked until the transaction ends."""
@@ -309,10 +316,12 @@ class LockedQuestion:
         return moved.scalar_one_or_none()
 
 
-async def _withdraw(connection: AsyncConnection, which: object, *, tenant_id: TenantId) -> None:
+async def _withdraw(
+    connection: AsyncConnection, which: ColumnElement[bool], *, tenant_id: TenantId
+) -> None:
     await connection.execute(
         update(approvals)
-        .where(approvals.c.tenant_id == tenant_id, approvals.c.state == "pending", which)  # pyright: ignore[reportArgumentType] - a column expression
+        .where(approvals.c.tenant_id == tenant_id, approvals.c.state == "pending", which)
         .values(state=ApprovalState.WITHDRAWN.value, closed_at=func.now())
     )
 

@@ -1,0 +1,485 @@
+"""All that a front door may ask for, in one screen; each answer is for one caller of one tenant."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from uuid import uuid4
+
+from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
+from core.domain.audit import AuditRecord, audit_record
+from core.domain.canonical import Json, JsonObject
+from core.domain.event import EventKind, RunEvent, TextChunk
+from core.domain.ids import (
+    ApprovalId,
+    CallId,
+    PrincipalId,
+    RunId,
+    TenantId,
+    call_id_of,
+)
+from core.domain.journal import Happened
+from core.domain.principal import Caller, Role
+from core.domain.run import (
+    AgentVersion,
+    CallRecord,
+    Conversation,
+    Run,
+    RunKind,
+    RunStatus,
+)
+from core.domain.tool import CallState, Tool, ToolCall
+from core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    RunStopped,
+    StaleEpoch,
+    Unavailable,
+)
+from core.governance.digest import request_digest
+from core.governance.door import Door
+from core.governance.judgement import Judgement
+from core.ports import Clock, Decisions, Dispatcher, People, Standing
+from core.runs.stops import cause_of
+from core.store.approvals import StoredApprovals
+from core.store.events import StoredEvents
+from core.store.runs import Beginning, Started, StoredRuns
+
+_STANDINGS = 10_000
+_JUDGED_AGAIN = 5
+_TASK_LENGTH = 50_000
+_FIRST_LOOK_SECONDS = 0.005
+_LAST_LOOK_SECONDS = 0.2
+
+
+class Renew(Protocol):
+    """Says whether the caller's token is still good, when something about the tenant changed."""
+
+    async def __call__(self, caller: Caller) -> Caller:
+        """Return the caller as their token stands now.
+
+        Raises:
+            Unauthenticated: ``invalid_token``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallView:
+    """A call as its requester sees it; ``approval_id`` where people are being asked about it."""
+
+    record: CallRecord
+    approval_id: ApprovalId | None = None
+
+
+class App:
+    """The core's one face. Every method takes the caller first and answers within their tenant."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        people: People,
+        runs: StoredRuns,
+        approvals: StoredApprovals,
+        events: StoredEvents,
+        decisions: Decisions,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        agent: AgentVersion,
+        renew: Renew,
+    ) -> None:
+        """Take the door and what is kept; ``agent`` is the configuration of new runs."""
+        self._door = door
+        self._people = people
+        self._runs = runs
+        self._approvals = approvals
+        self._events = events
+        self._decisions = decisions
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._agent = agent
+        self._renew = renew
+        self._standings: OrderedDict[tuple[TenantId, PrincipalId], Standing] = OrderedDict()
+
+    async def tools(self, caller: Caller) -> tuple[Tool, ...]:
+        """Return the tools that the caller may use, asking people or not, by name."""
+        _need(caller, "tools:call")
+        standing = await self._fresh_standing(caller)
+        return self._door.offered(standing, scopes=caller.scopes, via=caller.via)
+
+    async def dry_run(self, caller: Caller, *, tool: str, arguments: JsonObject) -> Judgement:
+        """Return verdict, reasons and preview of a call; nothing is done or recorded.
+
+        Raises:
+            Refused: unknown tool, bad arguments, targets that are not there.
+        """
+        _need(caller, "tools:call")
+        standing = await self._fresh_standing(caller)
+        call = _direct(caller, tool=tool, arguments=arguments)
+        return await self._door.judge(call, standing=standing, scopes=caller.scopes)
+
+    async def call_tool(
+        self,
+        caller: Caller,
+        *,
+        tool: str,
+        arguments: JsonObject,
+        client_key: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> CallView:
+        """Make one call: a safe one now, any other as a run of its own, driven by a worker.
+
+        The same call by the same caller joins the one that is still open. ``wait_seconds`` is how
+        long to wait for one that needs nobody; one that waits for people is returned at once.
+
+        Raises:
+            Refused: the door's reason; it is audited.
+        """
+        _need(caller, "tools:call")
+        call = _direct(caller, tool=tool, arguments=arguments)
+
+        if not self._door.has_effect(tool):
+            return CallView(record=await self._answered(caller, call))
+        standing = await self._fresh_standing(caller)
+        judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)
+        started = await self._begin_call(caller, judgement=judgement, client_key=client_key)
+        call_id = call_id_of(started.run_id, step=0, index=0)
+        return await self._settled(caller, call_id=call_id, wait_seconds=wait_seconds)
+
+    async def undo(self, caller: Caller, *, call_id: CallId, wait_seconds: float = 0.0) -> CallView:
+        """Take a call back, by its inverse, through the same door. Once only.
+
+        Raises:
+            NotFound: no such call of theirs.
+            Conflict: ``nothing_to_undo``, ``undone_already``.
+        """
+        _need(caller, "tools:call")
+        record = (await self.call(caller, call_id=call_id)).record
+        inverse = record.inverse
+        if inverse is None or record.state is not CallState.SUCCEEDED:
+            why = "it has no way back" if inverse is None else f"it is {record.state.value}"
+            raise Conflict("nothing_to_undo", detail=why)
+        inverse_call = _direct(
+            replace(caller, via="undo"), tool=inverse.tool, arguments=inverse.arguments
+        )
+
+        standing = await self._fresh_standing(caller)
+        judgement = await self._door.admit(inverse_call, standing=standing, scopes=caller.scopes)
+        started = await self._begin_call(caller, judgement=judgement, undoes=call_id)
+        undoing = call_id_of(started.run_id, step=0, index=0)
+        return await self._settled(caller, call_id=undoing, wait_seconds=wait_seconds)
+
+    async def call(self, caller: Caller, *, call_id: CallId) -> CallView:
+        """Return a call: the caller's own, or any that they may see the run of.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        record = await self._runs.call(caller.tenant_id, call_id=call_id)
+        mine = record.call.requester.id == caller.principal.id
+        if not mine and Role.ADMIN not in caller.principal.roles:
+            await self._concerned(caller, call_id=call_id)
+        waiting = None
+        if record.state in {CallState.PENDING_APPROVAL, CallState.UNKNOWN}:
+            asked = await self._approvals.of_call(caller.tenant_id, call_id=call_id)
+            still = [one.id for one in asked if one.state is ApprovalState.PENDING]
+            waiting = still[-1] if still else None
+        return CallView(record=record, approval_id=waiting)
+
+    async def start_run(
+        self,
+        caller: Caller,
+        *,
+        task: str,
+        conversation: Conversation | None = None,
+        client_key: str | None = None,
+    ) -> RunId:
+        """Start a run of the agent for the caller; the same ``client_key`` starts it once.
+
+        Raises:
+            InvalidInput: ``invalid_task``: empty, or longer than 50,000 characters.
+        """
+        _need(caller, "runs:start")
+        if not task.strip() or len(task) > _TASK_LENGTH:
+            raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
+        run = replace(
+            self._new_run(caller, kind=RunKind.AGENT, task=task), conversation=conversation
+        )
+        started = await self._begin(
+            Beginning(
+                run=run,
+                scopes=caller.scopes,
+                client_key=client_key,
+                events=(_started(run),),
+                audit=self._audit_start(caller, run=run, content={"task": task}),
+            )
+        )
+        return started.run_id
+
+    async def run(self, caller: Caller, *, run_id: RunId) -> Run:
+        """Return a run with its steps: the caller's own, one routed to them, or any of an admin's.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        _need(caller, "runs:read")
+        run = await self._runs.get(caller.tenant_id, run_id=run_id)
+        mine = run.requester.id == caller.principal.id
+        if mine or Role.ADMIN in caller.principal.roles:
+            return run
+        if caller.principal.may_approve:
+            asked = await self._approvals.of_run(caller.tenant_id, run_id=run_id)
+            if any(self._decisions.concerns(caller.principal, approval=one) for one in asked):
+                return run
+        raise NotFound("not_found", noun="run")
+
+    async def runs(
+        self, caller: Caller, *, before: tuple[datetime, RunId] | None, limit: int
+    ) -> tuple[Run, ...]:
+        """Return the caller's runs (an admin's: the tenant's), newest first, without steps."""
+        _need(caller, "runs:read")
+        everyone = Role.ADMIN in caller.principal.roles
+        return await self._runs.page(
+            caller.tenant_id,
+            requester_id=None if everyone else caller.principal.id,
+            before=before,
+            limit=limit,
+        )
+
+    async def cancel(self, caller: Caller, *, run_id: RunId) -> None:
+        """Cancel a run of the caller's own, or any of an admin's, for good.
+
+        Raises:
+            NotFound: ``not_found``.
+            Conflict: ``run_ended``.
+        """
+        _need(caller, "runs:start")
+        run = await self.run(caller, run_id=run_id)
+        if run.requester.id != caller.principal.id and Role.ADMIN not in caller.principal.roles:
+            raise Forbidden("not_yours", noun="run")
+        await self._runs.cancel(
+            caller.tenant_id,
+            run_id=run_id,
+            actor=actor_of(caller),
+            cause=cause_of(RunStopped("cancelled")),
+        )
+
+    async def events(self, caller: Caller, *, run_id: RunId, after: int) -> tuple[RunEvent, ...]:
+        """Return what happened in a run behind event number ``after``.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        await self.run(caller, run_id=run_id)
+        return await self._events.after(caller.tenant_id, run_id=run_id, seq=after)
+
+    async def follow(
+        self, caller: Caller, *, run_id: RunId, after: int = 0, poll_seconds: float = 0.1
+    ) -> AsyncIterator[RunEvent | TextChunk]:
+        """Yield what happens in a run, and text as it comes, until the run has ended.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        await self.run(caller, run_id=run_id)
+        step, piece = 0, 0
+        while True:
+            chunks = await self._events.text_after(
+                caller.tenant_id, run_id=run_id, step=step, seq=piece
+            )
+            for chunk in chunks:
+                step, piece = chunk.step, chunk.seq
+                yield chunk
+            happened = await self._events.after(caller.tenant_id, run_id=run_id, seq=after)
+            for event in happened:
+                after = event.seq
+                yield event
+                if event.kind in {EventKind.COMPLETED, EventKind.STOPPED}:
+                    return
+            if not happened and not chunks:
+                await asyncio.sleep(poll_seconds)
+
+    async def approvals(
+        self,
+        caller: Caller,
+        *,
+        state: ApprovalState | None,
+        before: tuple[datetime, ApprovalId] | None,
+        limit: int,
+    ) -> tuple[tuple[Approval, ...], tuple[datetime, ApprovalId] | None]:
+        """Return questions that concern the caller, newest first, and where to go on."""
+        _need(caller, "approvals:read")
+        page = await self._approvals.page(caller.tenant_id, state=state, before=before, limit=limit)
+        shown = tuple(
+            one for one in page if self._decisions.concerns(caller.principal, approval=one)
+        )
+        more = (page[-1].created_at, page[-1].id) if len(page) == limit else None
+        return shown, more
+
+    async def approval(self, caller: Caller, *, approval_id: ApprovalId) -> Approval:
+        """Return a question that concerns the caller.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        _need(caller, "approvals:read")
+        approval = await self._approvals.get(caller.tenant_id, approval_id=approval_id)
+        if not self._decisions.concerns(caller.principal, approval=approval):
+            raise NotFound("not_found", noun="approval")
+        return approval
+
+    async def decide(
+        self,
+        caller: Caller,
+        *,
+        approval_id: ApprovalId,
+        answer: Answer,
+        digest: str,
+        scope: GrantScope = GrantScope.ONCE,
+        reason: str = "",
+    ) -> Approval:
+        """Answer a question; see the Decisions port for what may go wrong."""
+        return await self._decisions.decide(
+            caller,
+            approval_id=approval_id,
+            answer=answer,
+            digest=digest,
+            scope=scope,
+            reason=reason,
+        )
+
+    async def _answered(self, caller: Caller, call: ToolCall) -> CallRecord:
+        """Make a safe call under the caller's standing; where that was out of date, look again."""
+        key = (caller.tenant_id, caller.principal.id)
+        for _ in range(_JUDGED_AGAIN):
+            standing = self._standings.get(key) or await self._fresh_standing(caller)
+            try:
+                return await self._door.answer(call, standing=standing, scopes=caller.scopes)
+            except StaleEpoch:
+                self._standings.pop(key, None)
+                caller = await self._renew(caller)
+        raise Unavailable("configuration_changing")
+
+    async def _fresh_standing(self, caller: Caller) -> Standing:
+        standing = await self._people.standing(caller.tenant_id, principal_id=caller.principal.id)
+        self._standings[caller.tenant_id, caller.principal.id] = standing
+        while len(self._standings) > _STANDINGS:
+            self._standings.popitem(last=False)
+        return standing
+
+    async def _begin_call(
+        self,
+        caller: Caller,
+        *,
+        judgement: Judgement,
+        client_key: str | None = None,
+        undoes: CallId | None = None,
+    ) -> Started:
+        summary = judgement.preview.summary if judgement.preview else judgement.tool.name
+        run = self._new_run(caller, kind=RunKind.CALL, task=summary)
+        call = replace(judgement.call, id=call_id_of(run.id, step=0, index=0), run_id=run.id)
+        content: JsonObject = {
+            "tool": call.tool,
+            "input": call.arguments,
+            "undoes": str(undoes) if undoes else None,
+        }
+        return await self._begin(
+            Beginning(
+                run=run,
+                scopes=caller.scopes,
+                call=call,
+                client_key=client_key,
+                request_digest=request_digest(call, tool=judgement.tool),
+                undoes=undoes,
+                events=(_started(run),),
+                audit=self._audit_start(caller, run=run, content=content),
+            )
+        )
+
+    async def _begin(self, beginning: Beginning) -> Started:
+        try:
+            started = await self._runs.begin(beginning)
+        except Conflict as conflict:
+            if conflict.code != "request_repeated":
+                raise
+            started = await self._runs.begin(beginning)  # the quicker twin is there to join now
+        await self._dispatcher.enqueue(
+            beginning.run.tenant_id, run_id=started.run_id, segment=started.segment
+        )
+        return started
+
+    async def _settled(self, caller: Caller, *, call_id: CallId, wait_seconds: float) -> CallView:
+        """Look at the call until it is settled, waits for people, or the time is over."""
+        until = self._clock.monotonic() + wait_seconds
+        pause = _FIRST_LOOK_SECONDS
+        while True:
+            view = await self.call(caller, call_id=call_id)
+            done = view.record.state.is_settled or view.approval_id is not None
+            if done or self._clock.monotonic() >= until:
+                return view
+            await asyncio.sleep(pause)
+            pause = min(_LAST_LOOK_SECONDS, pause * 2)
+
+    async def _concerned(self, caller: Caller, *, call_id: CallId) -> None:
+        asked = await self._approvals.of_call(caller.tenant_id, call_id=call_id)
+        if not any(self._decisions.concerns(caller.principal, approval=one) for one in asked):
+            raise NotFound("not_found", noun="call")
+
+    def _new_run(self, caller: Caller, *, kind: RunKind, task: str) -> Run:
+        return Run(
+            id=RunId(uuid4()),
+            tenant_id=caller.tenant_id,
+            requester=caller.principal,
+            kind=kind,
+            agent=self._agent,
+            task=task,
+            status=RunStatus.PENDING,
+            segment=1,
+            lease=0,
+            cost_micros=0,
+            active_ms=0,
+            created_at=self._clock.now(),
+            via=caller.via,
+        )
+
+    def _audit_start(self, caller: Caller, *, run: Run, content: JsonObject) -> AuditRecord:
+        return audit_record(
+            run.tenant_id,
+            at=self._clock.now(),
+            action="run.started",
+            actor=actor_of(caller),
+            run_id=run.id,
+            content={**content, "kind": run.kind.value, "via": caller.via},
+        )
+
+
+def actor_of(caller: Caller) -> str:
+    """Return whom the audit names: the operator's command line never passes for the person."""
+    email = caller.principal.email
+    return f"operator on behalf of {email}" if caller.on_behalf else email
+
+
+def _need(caller: Caller, scope: str) -> None:
+    if scope not in caller.scopes:
+        raise Forbidden("missing_scope", scope=scope)
+
+
+def _direct(caller: Caller, *, tool: str, arguments: JsonObject) -> ToolCall:
+    return ToolCall(
+        id=CallId(uuid4()),
+        tenant_id=caller.tenant_id,
+        requester=caller.principal,
+        tool=tool,
+        arguments=arguments,
+        via=caller.via,
+    )
+
+
+def _started(run: Run) -> Happened:
+    told: dict[str, Json] = {"task": run.task, "budget_micros": run.agent.budget_micros}
+    return Happened(kind=EventKind.STARTED, data=told)
