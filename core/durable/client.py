@@ -7,6 +7,7 @@ import anyio
 import anyio.to_thread
 import structlog
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy import Engine
 
 from core.domain.ids import RunId, TenantId
 from core.durable import segment as of_segment
@@ -26,6 +27,28 @@ def migrate(privileged_url: str, *, application_role: str) -> None:
     """
     of_segment.quiet()
     DBOS.migrate(privileged_url, schema=of_segment.SCHEMA, application_role=application_role)
+    connections = Connections(privileged_url, role=application_role)
+    engine = engine_of(connections, pool_size=1)
+    client = _client(engine)
+    try:
+        # Workers set its limits. Here already, because a queue that is registered after the launch
+        # of the first worker would wait a second for its thread.
+        client.register_queue(of_segment.QUEUE, partition_concurrency=1, on_conflict="never_update")
+    finally:
+        client.destroy()
+        engine.dispose()
+
+
+def _client(engine: Engine) -> DBOSClient:
+    return DBOSClient(
+        system_database_engine=engine,
+        dbos_system_schema=of_segment.SCHEMA,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=of_segment.APPLICATION,
+        lazy=True,
+        # A front door answers without its queue; a sweep finds what was not enqueued.
+        retry_connection_errors=False,
+    )
 
 
 class QueueClient(Dispatcher):
@@ -36,15 +59,7 @@ class QueueClient(Dispatcher):
         of_segment.quiet()
         self._connections = Connections(url, role=role)
         self._engine = engine_of(self._connections, pool_size=_POOL_SIZE)
-        self._client = DBOSClient(
-            system_database_engine=self._engine,
-            dbos_system_schema=of_segment.SCHEMA,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=of_segment.APPLICATION,
-            lazy=True,
-            # A front door answers without its queue; a sweep finds what was not enqueued.
-            retry_connection_errors=False,
-        )
+        self._client = _client(self._engine)
 
     async def __aenter__(self) -> Self:
         """Be ready to enqueue."""

@@ -30,7 +30,7 @@ from core.durable import segment as of_segment
 from core.durable.disconnect import Connections, engine_of
 from core.durable.room import Room
 from core.durable.schedule import Job, Schedule
-from core.durable.takeover import Claimed, Directory, Pulse, Requeue, Takeover
+from core.durable.takeover import Claimed, Directory, Pace, Pulse, Requeue, Takeover
 from core.errors import LeaseLost, Misconfigured, Unavailable
 from core.ports import Clock, Dispatcher
 
@@ -48,6 +48,7 @@ _RETRY_IN_ALL_SECONDS = 600.0
 _FORGET_EVERY_SECONDS = 300.0
 _FORGET_AFTER = timedelta(hours=1)
 _FORGET_AT_ONCE = 500
+_PACE = Pace()
 
 Drive = Callable[[TenantId, RunId, int], Awaitable[None]]
 """Drives one segment and returns when it is over.
@@ -100,6 +101,7 @@ class SegmentWorker(Dispatcher):
         jobs: Sequence[Job] = (),
         concurrency: int = 16,
         tenant_concurrency: int = 3,
+        pace: Pace = _PACE,
     ) -> None:
         """Take a libpq URL with the role to be, and what to do with a segment.
 
@@ -122,7 +124,7 @@ class SegmentWorker(Dispatcher):
         self._concurrency = concurrency
         self._tenant_concurrency = tenant_concurrency
         self._takeover = Takeover(
-            self, directory=directory, pulse=beats, requeue=requeue, clock=clock
+            self, directory=directory, pulse=beats, requeue=requeue, clock=clock, pace=pace
         )
         self._connections = Connections(url, role=role)
         self._engine = engine_of(self._connections, pool_size=_POOL_SIZE)

@@ -13,18 +13,28 @@ from core.ports import Clock, Dispatcher
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Two seconds: an enqueue that follows its commit takes milliseconds.
-_QUEUED_SECONDS = 2.0
-# Five missed beats. A hung loop, a frozen process and a dead one look the same.
-_STALE_SECONDS = 5.0
-# After an outage every worker's last beat is old: give them time to beat before judging them.
-_STEADY_SECONDS = 3.0
-# How long a segment may be ours in the tables and not in memory, before we believe the memory.
-_ORPHAN_SECONDS = 10.0
-_PAUSE_SECONDS = 0.5
 _SPREAD_MOST = 4
 _SWEEP_SECONDS = 30.0
 _AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long each sign is waited for. With the defaults a dead worker's runs go on in 6 s.
+
+    ``queued_seconds``: an enqueue that follows its commit takes milliseconds.
+    ``stale_seconds``: five missed beats; a hung loop, a frozen and a dead process look the same.
+    ``steady_seconds``: after an outage every last beat is old; time to beat before being judged.
+    ``orphan_seconds``: a segment that is ours in the tables and not in memory, until we believe
+    the memory; longer than an enqueue and an outcome take on their way.
+    """
+
+    sweep_seconds: float = 0.5
+    queued_seconds: float = 2.0
+    stale_seconds: float = 5.0
+    steady_seconds: float = 3.0
+    orphan_seconds: float = 10.0
+
 
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
@@ -123,7 +133,14 @@ class Takeover:
     """The sweep that every worker runs; several at once do no harm: each step is conditional."""
 
     def __init__(
-        self, queue: Queue, *, directory: Directory, pulse: Pulse, requeue: Requeue, clock: Clock
+        self,
+        queue: Queue,
+        *,
+        directory: Directory,
+        pulse: Pulse,
+        requeue: Requeue,
+        clock: Clock,
+        pace: Pace,
     ) -> None:
         """Take the queue, the tables' view, and how a run is moved to a new segment."""
         self._queue = queue
@@ -131,6 +148,7 @@ class Takeover:
         self._pulse = pulse
         self._requeue = requeue
         self._clock = clock
+        self._pace = pace
         self._orphans: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -142,22 +160,24 @@ class Takeover:
                     alive = await self.sweep()
             except Exception as error:  # noqa: BLE001 - a worker's main loop: the next one may do
                 _log.warning("takeover.failed", error=type(error).__name__, detail=str(error))
-            await asyncio.sleep(_PAUSE_SECONDS * min(max(alive, 1), _SPREAD_MOST))
+            await asyncio.sleep(self._pace.sweep_seconds * min(max(alive, 1), _SPREAD_MOST))
 
     async def sweep(self) -> int:
         """Find and heal once; return how many workers live, 1 when this one can not tell."""
-        if self._pulse.steady_seconds() < _STEADY_SECONDS:
+        if self._pulse.steady_seconds() < self._pace.steady_seconds:
             return 1
         # In this order: who claims has beaten before, so no claim here is of a worker just born.
         claimed = await self._queue.claimed(limit=_AT_ONCE)
-        alive = await self._directory.alive_workers(stale_seconds=_STALE_SECONDS)
+        alive = await self._directory.alive_workers(stale_seconds=self._pace.stale_seconds)
         dead = [each for each in claimed if each.executor_id not in alive]
         if dead:
             # Their runs are found below and move to a new segment; this frees the tenants' places.
             await self._queue.give_up([each.workflow_id for each in dead])
             _log.info("takeover.claims_given_up", count=len(dead))
         due = await self._directory.due_segments(
-            queued_seconds=_QUEUED_SECONDS, stale_seconds=_STALE_SECONDS, limit=_AT_ONCE
+            queued_seconds=self._pace.queued_seconds,
+            stale_seconds=self._pace.stale_seconds,
+            limit=_AT_ONCE,
         )
         for each in due:
             if each.abandoned:
@@ -208,7 +228,9 @@ class Takeover:
         }
         now = self._clock.monotonic()
         self._orphans = {each: self._orphans.get(each, now) for each in (*runs.keys(), *claims)}
-        lost = {each for each, since in self._orphans.items() if now - since > _ORPHAN_SECONDS}
+        lost = {
+            each for each, since in self._orphans.items() if now - since > self._pace.orphan_seconds
+        }
         if lost & claims:
             await self._queue.give_up(sorted(lost & claims))
         for each in lost & runs.keys():

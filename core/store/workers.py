@@ -22,7 +22,6 @@ _BEAT = """
 _GONE = "delete from workers where executor_id = %s"
 _SWEPT = "delete from workers where beat_at < clock_timestamp() - interval '1 day'"
 
-_FIRST_BEAT_SECONDS = 10.0
 _JOIN_SECONDS = 3.0
 
 
@@ -42,14 +41,19 @@ class Heartbeat:
         role: str,
         every_seconds: float = 1.0,
         hung_seconds: float = 2.0,
+        first_seconds: float = 10.0,
     ) -> None:
-        """Take a libpq URL, the role to be, and when a loop that does not tick counts as hung."""
+        """Take a libpq URL, the role to be, and when a loop that does not tick counts as hung.
+
+        ``first_seconds`` is how long the first beat may take.
+        """
         self._url = url
         self._executor_id = executor_id
         self._clock = clock
         self._role = role
         self._every = every_seconds
         self._hung = hung_seconds
+        self._patience = first_seconds
         self._ticked = -math.inf
         self._beaten = -math.inf
         self._broken_until = -math.inf
@@ -67,11 +71,11 @@ class Heartbeat:
         """Beat for the first time and go on.
 
         Raises:
-            Unavailable: ``database_unavailable``: no beat within ten seconds.
+            Unavailable: ``database_unavailable``: no beat in time.
         """
         self._tick()
         self._thread.start()
-        if not await anyio.to_thread.run_sync(self._first.wait, _FIRST_BEAT_SECONDS):
+        if not await anyio.to_thread.run_sync(self._first.wait, self._patience):
             await self._end()
             raise Unavailable("database_unavailable")
         return self
