@@ -16,6 +16,7 @@ from core.domain.effect import Effect
 from core.domain.permit import PermittedCall
 from core.domain.tool import Failed, Inverse, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.errors import (
+    Conflict,
     Forbidden,
     InvalidInput,
     LeaseLost,
@@ -110,7 +111,8 @@ class Registry:
         Raises:
             NotFound: an argument names something that is not there, or is another tenant's.
             Forbidden: the requester may not touch it.
-            ToolFailed: ``tool_error``: the tool itself is broken.
+            Conflict: the tool could not do it now, with the tool's own code.
+            Unavailable: a part that the tool needs is not there.
         """
         entry = self._known(call.tool)
         if entry.authored.previewer is None:
@@ -125,11 +127,13 @@ class Registry:
         )
         try:
             preview = await entry.authored.previewer(arguments, context)
+        except ToolFailed as error:
+            raise Conflict(error.code, **error.facts) from error
         except SallyportError:
             raise
         except Exception as error:
             _crashed(call, error=error)
-            raise ToolFailed("tool_error", tool=call.tool) from error
+            raise Conflict("tool_error", tool=call.tool) from error
         return replace(preview, reversible=entry.tool.reversible)
 
     async def call(self, permitted: PermittedCall) -> ToolResult:

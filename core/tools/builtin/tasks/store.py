@@ -58,7 +58,7 @@ class TaskStore(Protocol):
         ...
 
     async def deleted_task(self, viewer: Principal, *, task_id: TaskId, at: datetime) -> Task:
-        """Return one deleted task; ToolFailed ``too_late_to_undo`` where it is gone for good."""
+        """Return one deleted task; ToolFailed ``too_late_to_undo`` after 30 days."""
         ...
 
     async def create(self, effect: Effect, *, new: NewTask) -> Task:

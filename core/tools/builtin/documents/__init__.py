@@ -1,0 +1,1 @@
+"""The built-in pack of documents: one file per tool."""
