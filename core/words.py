@@ -16,6 +16,10 @@ _SENTENCES: Mapping[str, str] = {
     "invalid_token": "This token is not valid here: it is unknown, expired, revoked or of another audience.",
     "missing_scope": "This token does not carry the scope {scope}.",
     "policy_denied": "The policy does not allow this: {reason}",
+    "policy_error": "A policy could not be applied to this call, so it was not made. Tell an admin.",
+    "policy_conflict": "The policies contradict each other about this call, so it was not made: {reason}",
+    "scope_not_allowed": "A token of audience {audience} for this person cannot carry {scopes}.",
+    "invalid_ttl": "A token lives for at least a second and at most {longest_days} days.",
     "tenant_mismatch": "That does not belong to your company.",
     # approvals
     "approval_closed": "This approval is closed already: {state}.",
@@ -64,6 +68,7 @@ _SENTENCES: Mapping[str, str] = {
     "migration_needed": "The database is not migrated. Run: sallyport migrate.",
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
     "no_worker": "No worker is running. Start one with: sallyport worker.",
+    "policy_invalid": "The policies do not hold together: {detail}.",
     "unknown_setting": "The setting {key} is not known.",
     "invalid_setting": "The setting {key} is not valid: {detail}.",
 }

@@ -1,0 +1,129 @@
+"""Where tokens are kept: by digest, so that who reads the table has no token."""
+
+from datetime import datetime
+
+from sqlalchemy import Select, func, insert, select, update
+
+from core.domain.ids import PrincipalId, TenantId, TokenId
+from core.domain.principal import Audience, Principal
+from core.domain.token import TokenRecord
+from core.errors import NotFound
+from core.store.database import Database
+from core.store.directory import Directory
+from core.store.principals import principal_of
+from core.store.rows import AnyRow
+from core.store.tables import access_tokens, principals
+
+
+class StoredTokens:
+    """Tokens on PostgreSQL; the directory says whose a digest is, the tenant's rows the rest."""
+
+    def __init__(self, database: Database, *, directory: Directory) -> None:
+        """Take the database and the directory."""
+        self._database = database
+        self._directory = directory
+
+    async def keep(self, record: TokenRecord, *, token_hash: bytes) -> None:
+        """Keep a new token."""
+        tenant_id = record.principal.tenant_id
+        async with self._database.for_tenant(tenant_id) as connection:
+            await connection.execute(
+                insert(access_tokens).values(
+                    tenant_id=tenant_id,
+                    id=record.id,
+                    principal_id=record.principal.id,
+                    token_hash=token_hash,
+                    audience=record.audience.value,
+                    scopes=sorted(record.scopes),
+                    expires_at=record.expires_at,
+                    created_at=record.created_at,
+                )
+            )
+
+    async def by_hash(self, token_hash: bytes) -> TokenRecord | None:
+        """Return the token of an enabled person, whatever its tenant; expired and revoked too."""
+        routed = await self._directory.token(token_hash)
+        if routed is None:
+            return None
+        tenant_id, token_id = routed
+        return await self.by_id(tenant_id, token_id=token_id)
+
+    async def by_id(self, tenant_id: TenantId, *, token_id: TokenId) -> TokenRecord | None:
+        """Return the tenant's token of that id, of an enabled person; expired and revoked too."""
+        query = _tokens_of(tenant_id).where(
+            access_tokens.c.id == token_id, principals.c.disabled_at.is_(None)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return _token(row) if row is not None else None
+
+    async def person(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Principal | None:
+        """Return the person as they are now; None where gone or disabled."""
+        query = select(principals).where(
+            principals.c.tenant_id == tenant_id,
+            principals.c.id == principal_id,
+            principals.c.disabled_at.is_(None),
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return principal_of(row) if row is not None else None
+
+    async def revoke(self, tenant_id: TenantId, *, token_id: TokenId, at: datetime) -> None:
+        """Make the token worthless; the first revocation's time stays.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        revoked = (
+            update(access_tokens)
+            .where(access_tokens.c.tenant_id == tenant_id, access_tokens.c.id == token_id)
+            .values(revoked_at=func.coalesce(access_tokens.c.revoked_at, at))
+            .returning(access_tokens.c.id)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = (await connection.execute(revoked)).one_or_none()
+        if row is None:
+            raise NotFound("not_found", noun="token")
+
+    async def page(
+        self, tenant_id: TenantId, *, after: TokenId | None, limit: int
+    ) -> tuple[TokenRecord, ...]:
+        """Return the tenant's tokens by id, those behind ``after``; of disabled people too."""
+        query = _tokens_of(tenant_id).order_by(access_tokens.c.id).limit(limit)
+        if after is not None:
+            query = query.where(access_tokens.c.id > after)
+        async with self._database.for_tenant(tenant_id) as connection:
+            return tuple(_token(row) for row in (await connection.execute(query)).all())
+
+
+def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
+    token = access_tokens.c
+    return (
+        select(
+            principals,
+            token.id.label("token_id"),
+            token.audience,
+            token.scopes,
+            token.expires_at,
+            token.revoked_at,
+            token.created_at.label("issued_at"),
+        )
+        .join_from(
+            access_tokens,
+            principals,
+            (principals.c.tenant_id == token.tenant_id) & (principals.c.id == token.principal_id),
+        )
+        .where(token.tenant_id == tenant_id)
+    )
+
+
+def _token(row: AnyRow) -> TokenRecord:
+    return TokenRecord(
+        id=TokenId(row.token_id),
+        principal=principal_of(row),
+        audience=Audience(row.audience),
+        scopes=frozenset(row.scopes),
+        expires_at=row.expires_at,
+        created_at=row.issued_at,
+        revoked_at=row.revoked_at,
+    )
