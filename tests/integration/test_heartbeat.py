@@ -51,7 +51,7 @@ async def test_worker_is_alive_from_entry_to_exit(
 
     async with heart(urls.app) as beating:
         assert beating.executor_id == "me"
-        assert await directory.alive_workers(stale_seconds=5) == {"me"}
+        assert await directory.alive_workers(stale_seconds=5) == frozenset({"me"})
     assert await directory.alive_workers(stale_seconds=5) == frozenset()
 
 
@@ -88,7 +88,7 @@ async def test_lost_row_and_lost_connection_are_made_anew_and_count_as_unsteady(
             )
 
         async def alive_again() -> bool:
-            return await directory.alive_workers(stale_seconds=5) == {"me"}
+            return await directory.alive_workers(stale_seconds=5) == frozenset({"me"})
 
         await until(alive_again)
 

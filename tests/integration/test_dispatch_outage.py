@@ -1,0 +1,79 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from core.durable import client as durable
+from core.store.database import Database
+from core.store.embedded import EmbeddedPostgres
+from core.store.migrate import migrate
+from tests.driving import Runs, Script, worker
+from tests.waiting import until
+
+_PASSWORD = "app-password-of-the-tests"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncGenerator[EmbeddedPostgres]:
+    """A migrated server of the test's own, to kill."""
+    own = EmbeddedPostgres(tmp_path)
+    own.start()
+    try:
+        privileged = own.url(
+            user="sallyport_admin", password=own.superuser_password, database="postgres"
+        )
+        migrate(privileged, app_password=_PASSWORD)
+        durable.migrate(privileged, application_role="sallyport_app")
+        yield own
+    finally:
+        own.stop()
+        own.remove()
+
+
+@pytest.mark.parametrize(
+    ("crashes", "tenants"), [(1, 4), pytest.param(3, 20, marks=pytest.mark.soak)]
+)
+async def test_every_run_ends_although_postgresql_crashes_under_the_worker(
+    server: EmbeddedPostgres, crashes: int, tenants: int
+) -> None:
+    url = server.url(user="sallyport_app", password=_PASSWORD, database="postgres")
+    database = Database(url, pool_size=10)
+    runs = Runs(database, executor_id="worker")
+    each = 5
+    of_tenant = {
+        tenant_id: await runs.start(
+            tenant_id, count=each, script=Script(steps=10, step_seconds=0.05)
+        )
+        for tenant_id in [await runs.tenant(f"tenant-{number}") for number in range(tenants)]
+    }
+
+    async def ended() -> int:
+        return sum([await runs.ended(tenant_id) for tenant_id in of_tenant])
+
+    async with worker(url, runs=runs, database=database, executor_id="worker") as it:
+        for tenant_id, ids in of_tenant.items():
+            for run_id in ids:
+                await it.enqueue(tenant_id, run_id=run_id, segment=1)
+        for crash in range(crashes):
+
+            async def some_more_have_ended(crash: int = crash) -> bool:
+                return await ended() > crash * tenants * each // (crashes + 1)
+
+            await until(some_more_have_ended, seconds=60)
+            life = await asyncio.to_thread(server.keep_running)
+            assert life is not None
+            os.kill(life.pid, signal.SIGKILL)
+            await asyncio.to_thread(server.keep_running)
+
+        async def all_have_ended() -> bool:
+            return await ended() == tenants * each
+
+        await until(all_have_ended, seconds=60)
+
+    for tenant_id in of_tenant:
+        for made in (await runs.steps_of(tenant_id)).values():
+            assert len(made) == 10
+    await database.close()
