@@ -1,0 +1,234 @@
+"""Every part built once and handed what it needs: the only place that knows them all."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+from core.identity.keys import SigningKey
+from core.store.audit import AuditTrail
+from core.store.sealing import Sealer
+
+from approvals.decide import Decider
+from approvals.expiry import Expiry
+from approvals.gate import ApprovalGate
+from core.app import App
+from core.cedar import CedarPolicy
+from core.domain.ids import RunId, TenantId
+from core.domain.run import AgentVersion
+from core.durable.client import QueueClient
+from core.durable.dispatch import SegmentWorker
+from core.durable.schedule import Job
+from core.errors import LeaseLost, RunStopped
+from core.governance.door import Door
+from core.identity.tokens import Tokens
+from core.llm.prices import PriceTable
+from core.llm.provided import ProviderConfig
+from core.llm.providers import model_of
+from core.ports import Clock, Dispatcher, Journal, LanguageModel, Runs, ToolBox
+from core.runs.loop import Loop
+from core.runs.stops import cause_of
+from core.store.approvals import StoredApprovals
+from core.store.database import APP_ROLE, Database
+from core.store.directory import Directory
+from core.store.documents import DocumentRepository
+from core.store.driving import DrivenRuns
+from core.store.events import StoredEvents, StoredText
+from core.store.journal import StoredJournal
+from core.store.principals import StoredPeople
+from core.store.runs import StoredRuns
+from core.store.tasks import TaskRepository
+from core.store.tokens import StoredTokens
+from core.store.workers import Heartbeat
+from core.tools.authoring import BoundPack
+from core.tools.builtin.documents.pack import DOCUMENTS
+from core.tools.builtin.tasks.pack import TASKS
+from core.tools.registry import Registry
+from sallyport.agent import default_agent
+from sallyport.clock import SystemClock
+from sallyport.settings import Settings
+
+_SEAL_SECONDS = 0.5
+_EXPIRE_SECONDS = 5.0
+_FORGET_SECONDS = 600.0
+_AUDIT_KEY = "audit-signing.pem"
+
+
+class Assembly:
+    """The parts of one process on one database.
+
+    Each ``build_`` method makes one part that stands behind a port; whoever wants another part
+    there, as the crash tests do, overrides that method.
+    """
+
+    def __init__(self, settings: Settings, *, url: str, agent: AgentVersion | None = None) -> None:
+        """Take the settings and the app's way to the database; connect when first used."""
+        self.settings = settings
+        self.url = url
+        self.executor_id = f"worker-{uuid4().hex}"
+        self.clock: Clock = SystemClock()
+        self.database = Database(url)
+        self.directory = Directory(self.database)
+        self.people = StoredPeople(self.database)
+        self.events = StoredEvents(self.database)
+        self.tasks = TaskRepository(self.database)
+        self.documents = DocumentRepository(self.database)
+        self.stored_runs = StoredRuns(self.database, clock=self.clock)
+        self.driven_runs = DrivenRuns(self.database, driver=self.executor_id, clock=self.clock)
+        self.audit = AuditTrail(self.database)
+        self.signer = SigningKey.of(settings.store.data_dir / _AUDIT_KEY)
+        self.tokens = Tokens(StoredTokens(self.database), clock=self.clock)
+        self.prices = PriceTable(overrides=settings.models.prices)
+        self.agent = agent or default_agent(model=settings.models.model)
+        self.approvals = self.build_approvals()
+        self.toolbox = self.build_toolbox()
+        self.policy = CedarPolicy()
+        self.journal = self.build_journal()
+        self.door = Door(
+            toolbox=self.toolbox,
+            policy=self.policy,
+            approvals=ApprovalGate(records=self.approvals, clock=self.clock),
+            people=self.people,
+            journal=self.journal,
+            clock=self.clock,
+        )
+
+    def build_approvals(self) -> StoredApprovals:
+        """Return where questions and answers are kept."""
+        return StoredApprovals(self.database)
+
+    def build_journal(self) -> Journal:
+        """Return the journal."""
+        return StoredJournal(self.database)
+
+    def build_runs(self) -> Runs:
+        """Return the runs as their driver sees them."""
+        return self.driven_runs
+
+    def build_toolbox(self) -> ToolBox:
+        """Return the registered tools."""
+        return Registry(self.packs(), clock=self.clock)
+
+    def packs(self) -> Sequence[BoundPack]:
+        """Return the packs, each with its store."""
+        return (TASKS.bound(self.tasks), DOCUMENTS.bound(self.documents))
+
+    def build_model(self) -> LanguageModel:
+        """Return the language model, or the chain of them, that the settings name."""
+        models = self.settings.models
+        script = models.script.read_text(encoding="utf-8") if models.script else None
+        keys = {
+            "anthropic": (models.anthropic_api_key, models.anthropic_base_url),
+            "openai": (models.openai_api_key, models.openai_base_url),
+        }
+        chain: list[tuple[str, ProviderConfig]] = []
+        for place, provider in enumerate(models.chain):
+            key, base_url = keys.get(provider, (None, None))
+            config = ProviderConfig(
+                prices=self.prices,
+                clock=self.clock,
+                model=(models.fallback_model if place else None) or models.model,
+                api_key=key.get_secret_value() if key else None,
+                base_url=base_url,
+                script=script,
+            )
+            chain.append((provider, config))
+        return model_of(chain)
+
+    def build_loop(self) -> Loop:
+        """Return the loop that drives segments."""
+        return Loop(
+            runs=self.build_runs(),
+            journal=self.journal,
+            people=self.people,
+            door=self.door,
+            model=self.build_model(),
+            text=StoredText(self.database, clock=self.clock),
+            clock=self.clock,
+        )
+
+    def build_app(self, dispatcher: Dispatcher) -> App:
+        """Return the core's face for front doors."""
+        return App(
+            door=self.door,
+            people=self.people,
+            runs=self.stored_runs,
+            approvals=self.approvals,
+            events=self.events,
+            decisions=Decider(records=self.approvals, dispatcher=dispatcher, clock=self.clock),
+            dispatcher=dispatcher,
+            clock=self.clock,
+            agent=self.agent,
+            renew=self.tokens.renew,
+        )
+
+    @asynccontextmanager
+    async def working(self) -> AsyncGenerator[App]:
+        """Be a worker, and a front door beside it, until the block is left."""
+        loop = self.build_loop()
+
+        async def requeue(tenant_id: TenantId, run_id: RunId, segment: int) -> int | None:
+            return await self.driven_runs.requeue(tenant_id, run_id=run_id, segment=segment)
+
+        async def crashed(
+            tenant_id: TenantId, run_id: RunId, segment: int, error: Exception
+        ) -> None:
+            if not isinstance(error, LeaseLost):
+                cause = cause_of(RunStopped("internal_error"))
+                await self.driven_runs.fail(tenant_id, run_id=run_id, segment=segment, cause=cause)
+
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            worker = SegmentWorker(
+                url=self.url,
+                role=APP_ROLE,
+                beats=Heartbeat(
+                    self.url, executor_id=self.executor_id, clock=self.clock, role=APP_ROLE
+                ),
+                directory=self.directory,
+                drive=loop.drive,
+                requeue=requeue,
+                on_crash=crashed,
+                clock=self.clock,
+                jobs=self._jobs(lambda: worker),
+                concurrency=self.settings.worker.segments,
+                tenant_concurrency=self.settings.worker.segments_per_tenant,
+            )
+            await stack.enter_async_context(worker)
+            yield self.build_app(worker)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[App]:
+        """Be a front door only: what is due is queued for the workers there are."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            queue = await stack.enter_async_context(QueueClient(url=self.url, role=APP_ROLE))
+            yield self.build_app(queue)
+
+    def _jobs(self, dispatcher: Callable[[], Dispatcher]) -> tuple[Job, ...]:
+        sealer = Sealer(
+            self.database, directory=self.directory, signer=self.signer, clock=self.clock
+        )
+
+        async def expire() -> None:
+            expiry = Expiry(
+                records=self.approvals,
+                deadlines=self.directory,
+                dispatcher=dispatcher(),
+                clock=self.clock,
+            )
+            await expiry.sweep()
+
+        async def seal() -> None:
+            await sealer.seal_due()
+
+        async def forget_text() -> None:
+            after = ""
+            while page := await self.directory.tenants(after=after, limit=100):
+                await self.events.forget_text([tenant.id for tenant in page])
+                after = page[-1].name
+
+        return (
+            Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
+            Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
+            Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
+        )

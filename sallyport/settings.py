@@ -1,0 +1,156 @@
+"""Everything that can be set, read once: the environment, then ``sallyport.toml``, then defaults."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from core.errors import Misconfigured
+from core.llm.prices import DEFAULT_MODEL
+
+_PREFIX = "SALLYPORT_"
+_FILE = "sallyport.toml"
+
+
+def _listed(value: object) -> object:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+class _Concern(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(_Concern):
+    """Where data lives. Without a URL an embedded PostgreSQL runs in the data folder."""
+
+    data_dir: Path = Path(".sallyport")
+    database_url: SecretStr | None = None
+
+
+class HttpSettings(_Concern):
+    """Where we listen, and how others reach us."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+
+    @property
+    def url(self) -> str:
+        """The address under which others reach us."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class ModelSettings(_Concern):
+    """Which language models answer, in the order in which they are asked."""
+
+    llm: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = None
+    model: str = DEFAULT_MODEL
+    fallback_model: str | None = None
+    script: Path | None = None
+    prices: dict[str, dict[str, Decimal | str]] = {}
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The providers by name: Anthropic where there is a key, the script where there is none."""
+        return self.llm or (("anthropic",) if self.anthropic_api_key else ("scripted",))
+
+
+class WorkerSettings(_Concern):
+    """How much one worker drives at once."""
+
+    segments: int = Field(default=16, ge=1, le=1000)
+    segments_per_tenant: int = Field(default=3, ge=1, le=1000)
+
+
+class LogSettings(_Concern):
+    """What is logged, on standard error."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+class Settings(_Concern):
+    """All settings, one model per concern."""
+
+    store: StoreSettings = StoreSettings()
+    http: HttpSettings = HttpSettings()
+    models: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+
+_CONCERNS: Mapping[str, type[_Concern]] = {
+    "store": StoreSettings,
+    "http": HttpSettings,
+    "models": ModelSettings,
+    "worker": WorkerSettings,
+    "log": LogSettings,
+}
+_PLACE = {field: concern for concern, model in _CONCERNS.items() for field in model.model_fields}
+_UNPREFIXED = frozenset(
+    {"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"}
+)
+
+
+def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = None) -> Settings:
+    """Read the settings; an environment variable beats the file.
+
+    ``environment`` and ``folder`` stand for the process's own where they are given.
+
+    Raises:
+        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key.
+    """
+    found = os.environ if environment is None else environment  # noqa: TID251 - the one place
+    values = _from_file((folder or Path()) / _FILE)
+    for name, value in found.items():
+        if name in _UNPREFIXED and value:
+            values[name.lower()] = value
+        elif name.startswith(_PREFIX) and value:
+            values[name.removeprefix(_PREFIX).lower()] = value
+    return of_values(values)
+
+
+def of_values(values: Mapping[str, Any]) -> Settings:  # Any: each value is checked here
+    """Return the settings that these keys (as in the file) make.
+
+    Raises:
+        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key.
+    """
+    nested: dict[str, dict[str, object]] = {concern: {} for concern in _CONCERNS}
+    for key, value in values.items():
+        if key not in _PLACE:
+            raise Misconfigured("unknown_setting", key=_shown(key))
+        nested[_PLACE[key]][key] = value
+    try:
+        return Settings.model_validate(nested)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str([*first["loc"], ""][1])
+        raise Misconfigured("invalid_setting", key=_shown(key), detail=first["msg"]) from None
+
+
+def _shown(key: str) -> str:
+    name = key.upper()
+    return name if name in _UNPREFIXED else _PREFIX + name
+
+
+def _from_file(path: Path) -> dict[str, Any]:  # Any: checked by of_values
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured("invalid_setting", key=_FILE, detail=str(error)) from error

@@ -1,0 +1,127 @@
+"""A database to work on: the embedded one, started and migrated, or any other by its URL."""
+
+import asyncio
+import fcntl
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from core.durable import client as durable
+from core.errors import Misconfigured, Unavailable
+from core.store.database import APP_ROLE
+from core.store.embedded import EmbeddedPostgres
+from core.store.migrate import head, migrate
+from sallyport.settings import StoreSettings
+
+_DATABASE = "sallyport"
+_ADMIN = "sallyport_admin"
+
+
+class Storage:
+    """The database of this process, for as long as it is entered."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Take where data lives; touch nothing yet."""
+        self._settings = settings
+        self._embedded = None if settings.database_url else EmbeddedPostgres(settings.data_dir)
+
+    async def __aenter__(self) -> Self:
+        """Have the database there and migrated.
+
+        Raises:
+            Misconfigured: ``migration_needed`` for one that is not ours to migrate, and whatever
+                the embedded server says of its folder.
+            Unavailable: ``database_unavailable``.
+        """
+        await asyncio.to_thread(self._prepare)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop the embedded server where this process was the last to use it."""
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.stop)
+
+    @property
+    def url(self) -> str:
+        """The app's own way to the database, as a libpq URL."""
+        if self._embedded is None:
+            return self._external()
+        return self._embedded.url(user=APP_ROLE, password=self._app_password(), database=_DATABASE)
+
+    async def supervise(self) -> None:
+        """Keep the embedded server running until cancelled; nothing to do for any other."""
+        if self._embedded is not None:
+            await self._embedded.supervise()
+
+    def migrate(self) -> str:
+        """Bring the database to the newest shape and return the migration's name.
+
+        An external one is migrated with the login in its URL, which must be its owner's.
+        """
+        if self._embedded is None:
+            migrate(self._external())
+            durable.migrate(self._external(), application_role=APP_ROLE)
+        return head()
+
+    def _prepare(self) -> None:
+        if self._embedded is None:
+            _check(self._external())
+            return
+        self._embedded.start()
+        with _locked(self._settings.data_dir / "migrate.lock"):
+            admin = self._privileged("postgres")
+            with psycopg.connect(admin, autocommit=True) as connection:
+                if not connection.execute(
+                    "select 1 from pg_database where datname = %s", [_DATABASE]
+                ).fetchone():
+                    connection.execute(f"create database {_DATABASE}")  # pyright: ignore[reportArgumentType,reportCallIssue] - our constant
+            if _version(self._privileged(_DATABASE)) != head():
+                migrate(self._privileged(_DATABASE), app_password=self._app_password())
+                durable.migrate(self._privileged(_DATABASE), application_role=APP_ROLE)
+
+    def _external(self) -> str:
+        url = self._settings.database_url
+        return url.get_secret_value() if url else ""
+
+    def _privileged(self, database: str) -> str:
+        embedded = self._embedded
+        if embedded is None:
+            message = "an external database has no login of ours"
+            raise TypeError(message)
+        return embedded.url(user=_ADMIN, password=embedded.superuser_password, database=database)
+
+    def _app_password(self) -> str:
+        path = self._settings.data_dir / "app-password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return path.read_text()
+
+
+def _check(url: str) -> None:
+    version = _version(url)
+    if version != head():
+        raise Misconfigured("migration_needed", found=version, wanted=head())
+
+
+def _version(url: str) -> str | None:
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return None
+    except psycopg.OperationalError as error:
+        raise Unavailable("database_unavailable") from error
+    return str(row[0]) if row else None
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Hold a file's lock: one process creates and migrates, the others find it done."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
