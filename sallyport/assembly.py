@@ -76,7 +76,9 @@ class Assembly:
         self.driven_runs = DrivenRuns(self.database, driver=self.executor_id, clock=self.clock)
         self.audit = AuditTrail(self.database)
         self.signer = SigningKey.of(settings.store.data_dir / _AUDIT_KEY)
-        self.tokens = Tokens(StoredTokens(self.database), clock=self.clock)
+        self.tokens = Tokens(
+            StoredTokens(self.database, directory=self.directory), clock=self.clock
+        )
         self.prices = PriceTable(overrides=settings.models.prices)
         self.agent = agent or default_agent(model=settings.models.model)
         self.approvals = self.build_approvals()
