@@ -42,6 +42,7 @@ from core.errors import (
 )
 from core.governance.digest import request_digest
 from core.governance.door import Door
+from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.ports import Clock, Decisions, Dispatcher, People, Standing
 from core.runs.stops import cause_of
@@ -83,6 +84,7 @@ class App:
         self,
         *,
         door: Door,
+        judge: Judge,
         people: People,
         runs: StoredRuns,
         approvals: StoredApprovals,
@@ -95,6 +97,7 @@ class App:
     ) -> None:
         """Take the door and what is kept; ``agent`` is the configuration of new runs."""
         self._door = door
+        self._judge = judge
         self._people = people
         self._runs = runs
         self._approvals = approvals
@@ -110,7 +113,7 @@ class App:
         """Return the tools that the caller may use, asking people or not, by name."""
         _need(caller, "tools:call")
         standing = await self._fresh_standing(caller)
-        return self._door.offered(standing, scopes=caller.scopes, via=caller.via)
+        return self._judge.offered(standing, scopes=caller.scopes, via=caller.via)
 
     async def dry_run(self, caller: Caller, *, tool: str, arguments: JsonObject) -> Judgement:
         """Return verdict, reasons and preview of a call; nothing is done or recorded.
@@ -121,7 +124,7 @@ class App:
         _need(caller, "tools:call")
         standing = await self._fresh_standing(caller)
         call = _direct(caller, tool=tool, arguments=arguments)
-        return await self._door.judge(call, standing=standing, scopes=caller.scopes)
+        return await self._judge.judge(call, standing=standing, scopes=caller.scopes)
 
     async def call_tool(
         self,
@@ -143,7 +146,7 @@ class App:
         _need(caller, "tools:call")
         call = _direct(caller, tool=tool, arguments=arguments)
 
-        if not self._door.has_effect(tool):
+        if not self._judge.has_effect(tool):
             return CallView(record=await self._answered(caller, call))
         standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)

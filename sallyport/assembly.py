@@ -20,11 +20,12 @@ from core.durable.dispatch import SegmentWorker
 from core.durable.schedule import Job
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
+from core.governance.judge import Judge
 from core.identity.tokens import Tokens
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import model_of
-from core.ports import Clock, Dispatcher, Journal, LanguageModel, Runs, ToolBox
+from core.ports import Clock, Dispatcher, Journal, LanguageModel, Policy, Runs, ToolBox
 from core.runs.loop import Loop
 from core.runs.stops import cause_of
 from core.store.approvals import StoredApprovals
@@ -83,11 +84,11 @@ class Assembly:
         self.agent = agent or default_agent(model=settings.models.model)
         self.approvals = self.build_approvals()
         self.toolbox = self.build_toolbox()
-        self.policy = CedarPolicy()
+        self.judge = Judge(toolbox=self.toolbox, policy=self.build_policy(), clock=self.clock)
         self.journal = self.build_journal()
         self.door = Door(
+            judge=self.judge,
             toolbox=self.toolbox,
-            policy=self.policy,
             approvals=ApprovalGate(records=self.approvals, clock=self.clock),
             people=self.people,
             journal=self.journal,
@@ -105,6 +106,10 @@ class Assembly:
     def build_runs(self) -> Runs:
         """Return the runs as their driver sees them."""
         return self.driven_runs
+
+    def build_policy(self) -> Policy:
+        """Return the policy."""
+        return CedarPolicy()
 
     def build_toolbox(self) -> ToolBox:
         """Return the registered tools."""
@@ -142,6 +147,7 @@ class Assembly:
             runs=self.build_runs(),
             journal=self.journal,
             people=self.people,
+            judge=self.judge,
             door=self.door,
             model=self.build_model(),
             text=StoredText(self.database, clock=self.clock),
@@ -152,6 +158,7 @@ class Assembly:
         """Return the core's face for front doors."""
         return App(
             door=self.door,
+            judge=self.judge,
             people=self.people,
             runs=self.stored_runs,
             approvals=self.approvals,

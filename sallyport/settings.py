@@ -1,4 +1,4 @@
-"""Everything that can be set, read once: the environment, then ``sallyport.toml``, then defaults."""
+"""Everything that can be set, read once: environment, then ``sallyport.toml``, then defaults."""
 
 import os
 import tomllib

@@ -1,19 +1,19 @@
 """The one door to every tool: policy first, then people, and a record of everything that came."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.domain.approval import Answer
-from core.domain.canonical import JsonObject
 from core.domain.journal import CallUpdate, Entry, ToolUsage
 from core.domain.permit import PermittedCall
 from core.domain.run import CallRecord, Lease
-from core.domain.tool import CallState, Preview, Succeeded, Tool, ToolCall, ToolResult
-from core.domain.verdict import Allow, Approvers, Deny, RequireApproval, Verdict
-from core.errors import NotFound, Refused, StaleEpoch, Unavailable
-from core.governance.budget import RunBudget
-from core.governance.digest import approval_digest, idempotency_key
+from core.domain.tool import CallState, Succeeded, ToolCall, ToolResult
+from core.domain.verdict import Allow, Deny, RequireApproval
+from core.errors import Refused, StaleEpoch, Unavailable
+from core.governance.digest import idempotency_key
+from core.governance.judge import Judge
 from core.governance.judgement import Judgement, told
+from core.governance.passage import Passage, question_about
 from core.governance.record import (
     allowed_event,
     as_settled,
@@ -33,11 +33,8 @@ from core.ports import (
     Clock,
     Covered,
     Declined,
-    Facts,
     Journal,
     People,
-    Policy,
-    Question,
     Settled,
     Standing,
     ToolBox,
@@ -50,75 +47,26 @@ _ATTEMPTS = 3
 _FRESH_SECONDS = 2.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Passage:
-    """What a driven run brings to the door. ``standing`` is renewed when it has gone stale."""
-
-    lease: Lease
-    standing: Standing
-    scopes: frozenset[str]
-    budget: RunBudget
-    approval_days: int
-
-
 class Door:
     """Every tool call, from wherever, passes here; nothing else can make a PermittedCall."""
 
     def __init__(
         self,
         *,
+        judge: Judge,
         toolbox: ToolBox,
-        policy: Policy,
         approvals: Approvals,
         people: People,
         journal: Journal,
         clock: Clock,
     ) -> None:
-        """Take the two gates, what lies behind them, and where everything is written down."""
+        """Take the two gates, the tools behind them, and where everything is written down."""
+        self._judge = judge
         self._toolbox = toolbox
-        self._policy = policy
         self._approvals = approvals
         self._people = people
         self._journal = journal
         self._clock = clock
-
-    def offered(self, standing: Standing, *, scopes: frozenset[str], via: str) -> tuple[Tool, ...]:
-        """Return the tools that this person may call at all, asking or not, by name."""
-        return tuple(
-            tool
-            for tool in self._toolbox.tools()
-            if tool.listed
-            and not isinstance(
-                self._verdict(tool, standing=standing, scopes=scopes, arguments={}, via=via), Deny
-            )
-        )
-
-    def has_effect(self, name: str) -> bool:
-        """Return whether a tool changes anything; what is not registered does nothing."""
-        tool = self._toolbox.find(name)
-        return tool is not None and tool.risk.has_effect
-
-    async def judge(
-        self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
-    ) -> Judgement:
-        """Return what the door would say to ``call`` now; nothing is done and nothing recorded.
-
-        Raises:
-            NotFound: ``unknown_tool``, or an argument names what is not there.
-            InvalidInput: the arguments do not fit.
-            Forbidden: the tool itself refuses this person.
-        """
-        tool = self._found(call)
-        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
-        verdict = self._verdict(
-            tool, standing=standing, scopes=scopes, arguments=checked.arguments, via=call.via
-        )
-        preview = digest = None
-        if tool.risk.has_effect and not isinstance(verdict, Deny):
-            preview = await self._toolbox.preview(checked)
-        if preview is not None:
-            digest = approval_digest(checked, tool=tool, bound=preview.bound())
-        return Judgement(call=checked, tool=tool, verdict=verdict, preview=preview, digest=digest)
 
     async def answer(
         self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
@@ -160,7 +108,7 @@ class Door:
             Refused: unknown tool, bad arguments, targets that are not there, or the policy's no.
         """
         try:
-            judgement = await self.judge(call, standing=standing, scopes=scopes)
+            judgement = await self._judge.judge(call, standing=standing, scopes=scopes)
             if isinstance(judgement.verdict, Deny):
                 raise refusal_of(judgement.verdict)
         except Refused as refusal:
@@ -198,7 +146,9 @@ class Door:
     async def _judged(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
         call = replace(record.call, requester=passage.standing.principal)
         try:
-            judgement = await self.judge(call, standing=passage.standing, scopes=passage.scopes)
+            judgement = await self._judge.judge(
+                call, standing=passage.standing, scopes=passage.scopes
+            )
         except Refused as refusal:
             return await self._close(record, failed_by(refusal), passage=passage)
         match judgement.verdict:
@@ -208,7 +158,7 @@ class Door:
                 answer = None
             case RequireApproval():
                 answer = await self._approvals.put(
-                    _question(judgement, record=record, passage=passage)
+                    question_about(judgement, record=record, passage=passage)
                 )
         match answer:
             case Waiting():
@@ -224,7 +174,9 @@ class Door:
         """Go on with a call that was under way: whether it happened is not known here."""
         call = replace(record.call, requester=passage.standing.principal)
         try:
-            judgement = self._rejudged(record, call=call, passage=passage)
+            judgement = self._judge.judge_again(
+                record, call=call, standing=passage.standing, scopes=passage.scopes
+            )
         except Refused:
             lost = failed_with("outcome_unknown")
             return await self._close(record, lost, passage=passage)
@@ -238,27 +190,6 @@ class Door:
             return await self._execute(record, judgement=judgement, passage=passage, covered=None)
         return await self._unknown(record, judgement=judgement, passage=passage)
 
-    def _rejudged(self, record: CallRecord, *, call: ToolCall, passage: Passage) -> Judgement:
-        """Judge a call that may have happened: its stored preview stands for one made now."""
-        tool = self._found(call)
-        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
-        stored = record.preview or {}
-        bound = {key: value for key, value in stored.items() if key != "volatile"}
-        verdict = self._verdict(
-            tool,
-            standing=passage.standing,
-            scopes=passage.scopes,
-            arguments=checked.arguments,
-            via=call.via,
-        )
-        return Judgement(
-            call=checked,
-            tool=tool,
-            verdict=verdict,
-            preview=Preview(summary=str(stored.get("summary", tool.name))),
-            digest=approval_digest(checked, tool=tool, bound=bound),
-        )
-
     async def _still_covered(
         self, judgement: Judgement, *, record: CallRecord, passage: Passage
     ) -> bool:
@@ -269,7 +200,7 @@ class Door:
                 return False
             case RequireApproval():
                 return judgement.digest == record.digest and await self._approvals.covers(
-                    _question(judgement, record=record, passage=passage)
+                    question_about(judgement, record=record, passage=passage)
                 )
 
     async def _execute(
@@ -345,7 +276,7 @@ class Door:
             await self._journal.write(passage.lease, entry=entry)
             record = replace(record, state=CallState.UNKNOWN)
         match await self._approvals.put_outcome(
-            _question(judgement, record=record, passage=passage)
+            question_about(judgement, record=record, passage=passage)
         ):
             case Waiting() as waiting:
                 return waiting
@@ -446,53 +377,5 @@ class Door:
         await self._journal.write(passage.lease, entry=entry, epoch=epoch)
         return closed
 
-    def _found(self, call: ToolCall) -> Tool:
-        tool = self._toolbox.find(call.tool)
-        if tool is None or not (tool.listed or call.via == "undo"):
-            raise NotFound("unknown_tool", tool=call.tool[:200])
-        return tool
-
-    def _verdict(
-        self,
-        tool: Tool,
-        *,
-        standing: Standing,
-        scopes: frozenset[str],
-        arguments: JsonObject,
-        via: str,
-    ) -> Verdict:
-        facts = Facts(
-            tenant=standing.tenant,
-            principal=standing.principal,
-            scopes=scopes,
-            resource_tenant=standing.tenant.id,
-            tool=tool,
-            enabled=tool.name not in standing.disabled_tools,
-            arguments=arguments,
-            via=via,
-            now=self._clock.now(),
-        )
-        return self._policy.judge(facts)
-
     def _since(self, begun: float) -> int:
         return int((self._clock.monotonic() - begun) * 1000)
-
-
-def _question(judgement: Judgement, *, record: CallRecord, passage: Passage) -> Question:
-    match judgement.verdict:
-        case RequireApproval() as verdict:
-            pass
-        case Allow() | Deny():
-            # What became of a call is asked of people even where making it needs nobody.
-            approvers = Approvers(role=judgement.tool.approver)
-            verdict = RequireApproval(reason="", approvers=approvers)
-    return Question(
-        call=judgement.call,
-        tool=judgement.tool,
-        preview=judgement.preview or Preview(summary=judgement.tool.name),
-        digest=judgement.digest or "",
-        verdict=verdict,
-        lease=passage.lease,
-        attempt=record.attempts,
-        expires_after_days=passage.approval_days,
-    )

@@ -14,7 +14,9 @@ from core.domain.run import CallRecord, Lease, Run, RunKind, RunStatus, Step
 from core.domain.tool import CallState, Failed, Succeeded, ToolCall
 from core.errors import LeaseLost, ModelFailed, NotFound, RunStopped, SallyportError
 from core.governance.budget import RunBudget
-from core.governance.door import Door, Passage
+from core.governance.door import Door
+from core.governance.judge import Judge
+from core.governance.passage import Passage
 from core.ports import (
     Clock,
     Ending,
@@ -53,15 +55,17 @@ class Loop:
         runs: Runs,
         journal: Journal,
         people: People,
+        judge: Judge,
         door: Door,
         model: LanguageModel,
         text: TextSink,
         clock: Clock,
     ) -> None:
-        """Take the run's records, the door, the model and where text goes as it comes."""
+        """Take the run's records, both gates, the model and where text goes as it comes."""
         self._runs = runs
         self._journal = journal
         self._people = people
+        self._judge = judge
         self._door = door
         self._model = model
         self._text = text
@@ -128,7 +132,7 @@ class Loop:
         blocked: set[int] = set()
         for wave in waves(
             [record.call for record in records],
-            has_effect=[self._door.has_effect(record.call.tool) for record in records],
+            has_effect=[self._judge.has_effect(record.call.tool) for record in records],
         ):
             due = [at for at in wave if not records[at].state.is_settled]
             if not due or blocked:
@@ -168,7 +172,7 @@ class Loop:
     async def _ask(self, drive: _Drive) -> None:
         """Ask the model once; its answer and what it cost are one write."""
         run, passage = drive.run, drive.passage
-        tools = self._door.offered(passage.standing, scopes=passage.scopes, via=run.via)
+        tools = self._judge.offered(passage.standing, scopes=passage.scopes, via=run.via)
         wanted = run.agent.tools
         if wanted is not None:
             tools = tuple(tool for tool in tools if tool.name in wanted)

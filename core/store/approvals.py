@@ -10,23 +10,21 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.approval import (
-    Answer,
     Approval,
     ApprovalState,
     Decision,
     Grant,
-    GrantScope,
     Question,
 )
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
-from core.domain.ids import ApprovalId, CallId, GrantId, PrincipalId, RunId, TenantId
+from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
-from core.domain.principal import Principal, Role
+from core.domain.principal import Principal
 from core.domain.run import Lease
-from core.domain.tool import CallState, Risk
-from core.domain.verdict import Approvers
+from core.domain.tool import CallState
 from core.errors import Conflict, LeaseLost, NotFound
+from core.store.approval_rows import approval_of, approval_row, decision_of, grant_of
 from core.store.database import Database
 from core.store.journal import append_audit, append_events
 from core.store.principals import principal_of
@@ -106,7 +104,7 @@ class StoredApprovals:
                 raise LeaseLost("lease_lost")
             added = await connection.execute(
                 upsert(approvals)
-                .values(_approval_row(approval))
+                .values(approval_row(approval))
                 .on_conflict_do_nothing()
                 .returning(approvals.c.id)
             )
@@ -147,7 +145,7 @@ class StoredApprovals:
         async with self._database.for_tenant(tenant_id) as connection:
             rows = (await connection.execute(query)).all()
             people = await people_of(connection, tenant_id, ids=[row.granted_by for row in rows])
-        return tuple(_grant(row, granted_by=people[row.granted_by]) for row in rows)
+        return tuple(grant_of(row, granted_by=people[row.granted_by]) for row in rows)
 
     async def use(self, grant: Grant, *, now: datetime) -> bool:
         """Take one use of the grant; False where it is spent, revoked or over."""
@@ -357,100 +355,14 @@ async def _whole(
     ids: list[UUID] = [*(row.requester_id for row in rows), *(row.principal_id for row in said)]
     people = await people_of(connection, tenant_id, ids=ids)
     return tuple(
-        _approval(
+        approval_of(
             row,
             requester=people[row.requester_id],
             answers=tuple(
-                _decision(one, principal=people[one.principal_id])
+                decision_of(one, principal=people[one.principal_id])
                 for one in said
                 if one.approval_id == row.id
             ),
         )
         for row in rows
-    )
-
-
-def _approval_row(approval: Approval) -> dict[str, object]:
-    return {
-        "tenant_id": approval.tenant_id,
-        "id": approval.id,
-        "run_id": approval.run_id,
-        "call_id": approval.call_id,
-        "question": approval.question.value,
-        "tool": approval.tool,
-        "tool_version": approval.tool_version,
-        "risk": approval.risk.value,
-        "arguments": approval.arguments,
-        "preview": approval.preview,
-        "digest": approval.digest,
-        "reason": approval.reason,
-        "requester_id": approval.requester.id,
-        "approvers": approval.approvers.as_json(),
-        "needed": approval.approvers.needed,
-        "state": approval.state.value,
-        "expires_at": approval.expires_at,
-    }
-
-
-def _approval(row: AnyRow, *, requester: Principal, answers: tuple[Decision, ...]) -> Approval:
-    return Approval(
-        id=ApprovalId(row.id),
-        tenant_id=TenantId(row.tenant_id),
-        run_id=RunId(row.run_id),
-        call_id=CallId(row.call_id),
-        question=Question(row.question),
-        tool=row.tool,
-        tool_version=row.tool_version,
-        risk=Risk(row.risk),
-        arguments=row.arguments,
-        preview=row.preview,
-        digest=row.digest,
-        reason=row.reason,
-        requester=requester,
-        approvers=_approvers(row.approvers),
-        state=ApprovalState(row.state),
-        expires_at=row.expires_at,
-        created_at=row.created_at,
-        closed_at=row.closed_at,
-        decisions=answers,
-    )
-
-
-def _decision(row: AnyRow, *, principal: Principal) -> Decision:
-    return Decision(
-        approval_id=ApprovalId(row.approval_id),
-        principal=principal,
-        answer=Answer(row.answer),
-        scope=GrantScope(row.scope),
-        reason=row.reason,
-        digest=row.digest,
-        via=row.via,
-        decided_at=row.decided_at,
-    )
-
-
-def _grant(row: AnyRow, *, granted_by: Principal) -> Grant:
-    return Grant(
-        id=GrantId(row.id),
-        tenant_id=TenantId(row.tenant_id),
-        requester_id=PrincipalId(row.requester_id) if row.requester_id else None,
-        run_id=RunId(row.run_id) if row.run_id else None,
-        tool=row.tool,
-        tool_version=row.tool_version,
-        pattern=row.pattern,
-        granted_by=granted_by,
-        approvers=_approvers(row.approvers),
-        expires_at=row.expires_at,
-        uses_left=row.uses_left,
-    )
-
-
-def _approvers(stored: Mapping[str, object]) -> Approvers:
-    groups, people = stored["groups"], stored["people"]
-    return Approvers(
-        role=Role(str(stored["role"])),
-        needed=int(str(stored["needed"])),
-        groups=frozenset(groups if isinstance(groups, list) else ()),  # pyright: ignore[reportUnknownArgumentType] - texts, as as_json wrote them
-        people=frozenset(people if isinstance(people, list) else ()),  # pyright: ignore[reportUnknownArgumentType] - texts, as as_json wrote them
-        allow_requester=stored["allow_requester"] is True,
     )

@@ -1,0 +1,121 @@
+"""The first gate: what the policy says about a call, and what the call would change."""
+
+from dataclasses import replace
+
+from core.domain.canonical import JsonObject
+from core.domain.run import CallRecord
+from core.domain.tool import Preview, Tool, ToolCall
+from core.domain.verdict import Deny, Verdict
+from core.errors import NotFound
+from core.governance.digest import approval_digest
+from core.governance.judgement import Judgement
+from core.ports import Clock, Facts, Policy, Standing, ToolBox
+
+
+class Judge:
+    """Finds the tool, checks the arguments, asks the policy and looks at what would change."""
+
+    def __init__(self, *, toolbox: ToolBox, policy: Policy, clock: Clock) -> None:
+        """Take the registered tools, the policy and the time."""
+        self._toolbox = toolbox
+        self._policy = policy
+        self._clock = clock
+
+    def offered(self, standing: Standing, *, scopes: frozenset[str], via: str) -> tuple[Tool, ...]:
+        """Return the tools that this person may call at all, asking or not, by name."""
+        return tuple(
+            tool
+            for tool in self._toolbox.tools()
+            if tool.listed
+            and not isinstance(
+                self._verdict(tool, standing=standing, scopes=scopes, arguments={}, via=via), Deny
+            )
+        )
+
+    def has_effect(self, name: str) -> bool:
+        """Return whether a tool changes anything; what is not registered does nothing."""
+        tool = self._toolbox.find(name)
+        return tool is not None and tool.risk.has_effect
+
+    async def judge(
+        self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
+    ) -> Judgement:
+        """Return what the door would say to ``call`` now; nothing is done and nothing recorded.
+
+        Raises:
+            NotFound: ``unknown_tool``, or an argument names what is not there.
+            InvalidInput: the arguments do not fit.
+            Forbidden: the tool itself refuses this person.
+        """
+        tool = self._found(call)
+        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
+        verdict = self._verdict(
+            tool, standing=standing, scopes=scopes, arguments=checked.arguments, via=call.via
+        )
+        preview = digest = None
+        if tool.risk.has_effect and not isinstance(verdict, Deny):
+            preview = await self._toolbox.preview(checked)
+        if preview is not None:
+            digest = approval_digest(checked, tool=tool, bound=preview.bound())
+        return Judgement(call=checked, tool=tool, verdict=verdict, preview=preview, digest=digest)
+
+    def judge_again(
+        self,
+        record: CallRecord,
+        *,
+        call: ToolCall,
+        standing: Standing,
+        scopes: frozenset[str],
+    ) -> Judgement:
+        """Judge a call that may have happened: its stored preview stands for one made now.
+
+        Raises:
+            NotFound: ``unknown_tool``.
+            InvalidInput: the arguments do not fit any more.
+        """
+        tool = self._found(call)
+        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
+        stored = record.preview or {}
+        bound = {key: value for key, value in stored.items() if key != "volatile"}
+        verdict = self._verdict(
+            tool,
+            standing=standing,
+            scopes=scopes,
+            arguments=checked.arguments,
+            via=call.via,
+        )
+        return Judgement(
+            call=checked,
+            tool=tool,
+            verdict=verdict,
+            preview=Preview(summary=str(stored.get("summary", tool.name))),
+            digest=approval_digest(checked, tool=tool, bound=bound),
+        )
+
+    def _found(self, call: ToolCall) -> Tool:
+        tool = self._toolbox.find(call.tool)
+        if tool is None or not (tool.listed or call.via == "undo"):
+            raise NotFound("unknown_tool", tool=call.tool[:200])
+        return tool
+
+    def _verdict(
+        self,
+        tool: Tool,
+        *,
+        standing: Standing,
+        scopes: frozenset[str],
+        arguments: JsonObject,
+        via: str,
+    ) -> Verdict:
+        facts = Facts(
+            tenant=standing.tenant,
+            principal=standing.principal,
+            scopes=scopes,
+            resource_tenant=standing.tenant.id,
+            tool=tool,
+            enabled=tool.name not in standing.disabled_tools,
+            arguments=arguments,
+            via=via,
+            now=self._clock.now(),
+        )
+        return self._policy.judge(facts)

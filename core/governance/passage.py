@@ -1,0 +1,42 @@
+"""What a driven run brings to the door, and the question that its calls become for people."""
+
+from dataclasses import dataclass
+
+from core.domain.run import CallRecord, Lease
+from core.domain.tool import Preview
+from core.domain.verdict import Allow, Approvers, Deny, RequireApproval
+from core.governance.budget import RunBudget
+from core.governance.judgement import Judgement
+from core.ports import Question, Standing
+
+
+@dataclass(slots=True, kw_only=True)
+class Passage:
+    """What a driven run brings to the door. ``standing`` is renewed when it has gone stale."""
+
+    lease: Lease
+    standing: Standing
+    scopes: frozenset[str]
+    budget: RunBudget
+    approval_days: int
+
+
+def question_about(judgement: Judgement, *, record: CallRecord, passage: Passage) -> Question:
+    """Return what people are asked about a judged call."""
+    match judgement.verdict:
+        case RequireApproval() as verdict:
+            pass
+        case Allow() | Deny():
+            # What became of a call is asked of people even where making it needs nobody.
+            approvers = Approvers(role=judgement.tool.approver)
+            verdict = RequireApproval(reason="", approvers=approvers)
+    return Question(
+        call=judgement.call,
+        tool=judgement.tool,
+        preview=judgement.preview or Preview(summary=judgement.tool.name),
+        digest=judgement.digest or "",
+        verdict=verdict,
+        lease=passage.lease,
+        attempt=record.attempts,
+        expires_after_days=passage.approval_days,
+    )

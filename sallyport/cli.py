@@ -1,0 +1,88 @@
+"""The command line: finds the command, and turns whatever goes wrong into a sentence and a code."""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import override
+
+import click
+
+from core.errors import SallyportError
+from sallyport.commands import answer
+
+_FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
+
+_HELP = """\
+Sallyport: the governed entrance for AI agents. Every tool call passes one door with two gates:
+policy, then people.
+
+Every command takes --json: one JSON document on standard output. Exit codes: 0 done, 1 refused or
+failed, 2 wrong usage."""
+
+_COMMANDS: Mapping[str, str] = {
+    "demo": "See the whole story in the terminal: ask, stop, approve, act, verify, undo.",
+    "serve": "Run everything in one process: HTTP, worker, embedded PostgreSQL.",
+    "worker": "Run a worker: it drives runs, and serves nobody.",
+    "migrate": "Bring the database to the newest shape.",
+    "tenant": "Create and list tenants.",
+    "principal": "Create the people of a tenant.",
+    "token": "Make bearer tokens for HTTP and MCP.",
+    "tool": "See the tools of a tenant, and switch them on and off.",
+    "run": "Start, watch and cancel runs of the agent.",
+    "call": "Call one tool, through the door.",
+    "approvals": "See what waits for people, and decide it.",
+    "undo": "Take a call back.",
+    "audit": "Export and verify the audit.",
+    "mcp": "Serve MCP on standard input and output.",
+    "doctor": "Check this installation, and say what to do about it.",
+}
+"""Each command with its line of help; the module of its name is imported only when it is used."""
+
+
+class _Commands(click.Group):
+    """The commands by name, none of them imported before it is asked for."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"sallyport.commands.{cmd_name}")
+        command: object = module.COMMAND
+        return command if isinstance(command, click.Command) else None
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+_sallyport = _Commands(
+    "sallyport", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code; ``arguments`` stand for the process's own."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(given, as_json=answer.wants_json(given)))
+
+
+def _run(arguments: list[str], *, as_json: bool) -> int:
+    try:
+        code: object = _sallyport.main(arguments, prog_name="sallyport", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.format_message(), err=True)
+        return _WRONG_USAGE
+    except click.ClickException as wrong:
+        return answer.give_usage_error(wrong, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return _INTERRUPTED
+    except (SallyportError, BaseExceptionGroup) as error:
+        return answer.give_error(answer.first_of(error), as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the process's main: nothing is above it
+        return answer.give_error(error, as_json=as_json)
+    return code if isinstance(code, int) else 0
