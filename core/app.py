@@ -9,8 +9,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
-from core.domain.audit import AuditRecord, audit_record
-from core.domain.canonical import Json, JsonObject
+from core.domain.canonical import JsonObject
 from core.domain.event import EventKind, RunEvent, TextChunk
 from core.domain.ids import (
     ApprovalId,
@@ -20,15 +19,11 @@ from core.domain.ids import (
     TenantId,
     call_id_of,
 )
-from core.domain.journal import Happened
 from core.domain.principal import Caller, Role
 from core.domain.run import (
-    AgentVersion,
     CallRecord,
     Conversation,
     Run,
-    RunKind,
-    RunStatus,
 )
 from core.domain.tool import CallState, Tool, ToolCall
 from core.errors import (
@@ -40,15 +35,15 @@ from core.errors import (
     StaleEpoch,
     Unavailable,
 )
-from core.governance.digest import request_digest
 from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
-from core.ports import Clock, Decisions, Dispatcher, People, Standing
+from core.ports import Clock, Decisions, People, Standing
 from core.runs.stops import cause_of
+from core.starting import Starter, actor_of
 from core.store.approvals import StoredApprovals
 from core.store.events import StoredEvents
-from core.store.runs import Beginning, Started, StoredRuns
+from core.store.runs import StoredRuns
 
 _STANDINGS = 10_000
 _JUDGED_AGAIN = 5
@@ -90,12 +85,11 @@ class App:
         approvals: StoredApprovals,
         events: StoredEvents,
         decisions: Decisions,
-        dispatcher: Dispatcher,
+        starter: Starter,
         clock: Clock,
-        agent: AgentVersion,
         renew: Renew,
     ) -> None:
-        """Take the door and what is kept; ``agent`` is the configuration of new runs."""
+        """Take the door, what is kept, and who starts runs."""
         self._door = door
         self._judge = judge
         self._people = people
@@ -103,9 +97,8 @@ class App:
         self._approvals = approvals
         self._events = events
         self._decisions = decisions
-        self._dispatcher = dispatcher
+        self._starter = starter
         self._clock = clock
-        self._agent = agent
         self._renew = renew
         self._standings: OrderedDict[tuple[TenantId, PrincipalId], Standing] = OrderedDict()
 
@@ -150,7 +143,7 @@ class App:
             return CallView(record=await self._answered(caller, call))
         standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)
-        started = await self._begin_call(caller, judgement=judgement, client_key=client_key)
+        started = await self._starter.start_call(caller, judgement=judgement, client_key=client_key)
         call_id = call_id_of(started.run_id, step=0, index=0)
         return await self._settled(caller, call_id=call_id, wait_seconds=wait_seconds)
 
@@ -173,7 +166,7 @@ class App:
 
         standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(inverse_call, standing=standing, scopes=caller.scopes)
-        started = await self._begin_call(caller, judgement=judgement, undoes=call_id)
+        started = await self._starter.start_call(caller, judgement=judgement, undoes=call_id)
         undoing = call_id_of(started.run_id, step=0, index=0)
         return await self._settled(caller, call_id=undoing, wait_seconds=wait_seconds)
 
@@ -210,17 +203,8 @@ class App:
         _need(caller, "runs:start")
         if not task.strip() or len(task) > _TASK_LENGTH:
             raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
-        run = replace(
-            self._new_run(caller, kind=RunKind.AGENT, task=task), conversation=conversation
-        )
-        started = await self._begin(
-            Beginning(
-                run=run,
-                scopes=caller.scopes,
-                client_key=client_key,
-                events=(_started(run),),
-                audit=self._audit_start(caller, run=run, content={"task": task}),
-            )
+        started = await self._starter.start(
+            caller, task=task, conversation=conversation, client_key=client_key
         )
         return started.run_id
 
@@ -375,47 +359,6 @@ class App:
             self._standings.popitem(last=False)
         return standing
 
-    async def _begin_call(
-        self,
-        caller: Caller,
-        *,
-        judgement: Judgement,
-        client_key: str | None = None,
-        undoes: CallId | None = None,
-    ) -> Started:
-        summary = judgement.preview.summary if judgement.preview else judgement.tool.name
-        run = self._new_run(caller, kind=RunKind.CALL, task=summary)
-        call = replace(judgement.call, id=call_id_of(run.id, step=0, index=0), run_id=run.id)
-        content: JsonObject = {
-            "tool": call.tool,
-            "input": call.arguments,
-            "undoes": str(undoes) if undoes else None,
-        }
-        return await self._begin(
-            Beginning(
-                run=run,
-                scopes=caller.scopes,
-                call=call,
-                client_key=client_key,
-                request_digest=request_digest(call, tool=judgement.tool),
-                undoes=undoes,
-                events=(_started(run),),
-                audit=self._audit_start(caller, run=run, content=content),
-            )
-        )
-
-    async def _begin(self, beginning: Beginning) -> Started:
-        try:
-            started = await self._runs.begin(beginning)
-        except Conflict as conflict:
-            if conflict.code != "request_repeated":
-                raise
-            started = await self._runs.begin(beginning)  # the quicker twin is there to join now
-        await self._dispatcher.enqueue(
-            beginning.run.tenant_id, run_id=started.run_id, segment=started.segment
-        )
-        return started
-
     async def _settled(self, caller: Caller, *, call_id: CallId, wait_seconds: float) -> CallView:
         """Look at the call until it is settled, waits for people, or the time is over."""
         until = self._clock.monotonic() + wait_seconds
@@ -433,39 +376,6 @@ class App:
         if not any(self._decisions.concerns(caller.principal, approval=one) for one in asked):
             raise NotFound("not_found", noun="call")
 
-    def _new_run(self, caller: Caller, *, kind: RunKind, task: str) -> Run:
-        return Run(
-            id=RunId(uuid4()),
-            tenant_id=caller.tenant_id,
-            requester=caller.principal,
-            kind=kind,
-            agent=self._agent,
-            task=task,
-            status=RunStatus.PENDING,
-            segment=1,
-            lease=0,
-            cost_micros=0,
-            active_ms=0,
-            created_at=self._clock.now(),
-            via=caller.via,
-        )
-
-    def _audit_start(self, caller: Caller, *, run: Run, content: JsonObject) -> AuditRecord:
-        return audit_record(
-            run.tenant_id,
-            at=self._clock.now(),
-            action="run.started",
-            actor=actor_of(caller),
-            run_id=run.id,
-            content={**content, "kind": run.kind.value, "via": caller.via},
-        )
-
-
-def actor_of(caller: Caller) -> str:
-    """Return whom the audit names: the operator's command line never passes for the person."""
-    email = caller.principal.email
-    return f"operator on behalf of {email}" if caller.on_behalf else email
-
 
 def _need(caller: Caller, scope: str) -> None:
     if scope not in caller.scopes:
@@ -481,8 +391,3 @@ def _direct(caller: Caller, *, tool: str, arguments: JsonObject) -> ToolCall:
         arguments=arguments,
         via=caller.via,
     )
-
-
-def _started(run: Run) -> Happened:
-    told: dict[str, Json] = {"task": run.task, "budget_micros": run.agent.budget_micros}
-    return Happened(kind=EventKind.STARTED, data=told)

@@ -4,9 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from core.identity.keys import SigningKey
 from core.store.audit import AuditTrail
-from core.store.sealing import Sealer
 
 from approvals.decide import Decider
 from approvals.expiry import Expiry
@@ -21,6 +19,7 @@ from core.durable.schedule import Job
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
 from core.governance.judge import Judge
+from core.identity.keys import SigningKey
 from core.identity.tokens import Tokens
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
@@ -28,6 +27,7 @@ from core.llm.providers import model_of
 from core.ports import Clock, Dispatcher, Journal, LanguageModel, Policy, Runs, ToolBox
 from core.runs.loop import Loop
 from core.runs.stops import cause_of
+from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
@@ -37,6 +37,7 @@ from core.store.events import StoredEvents, StoredText
 from core.store.journal import StoredJournal
 from core.store.principals import StoredPeople
 from core.store.runs import StoredRuns
+from core.store.sealing import Sealer
 from core.store.tasks import TaskRepository
 from core.store.tokens import StoredTokens
 from core.store.workers import Heartbeat
@@ -51,7 +52,6 @@ from sallyport.settings import Settings
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
 _FORGET_SECONDS = 600.0
-_AUDIT_KEY = "audit-signing.pem"
 
 
 class Assembly:
@@ -76,7 +76,7 @@ class Assembly:
         self.stored_runs = StoredRuns(self.database, clock=self.clock)
         self.driven_runs = DrivenRuns(self.database, driver=self.executor_id, clock=self.clock)
         self.audit = AuditTrail(self.database)
-        self.signer = SigningKey.of(settings.store.data_dir / _AUDIT_KEY)
+        self.signer = SigningKey.open(settings.store.data_dir)
         self.tokens = Tokens(
             StoredTokens(self.database, directory=self.directory), clock=self.clock
         )
@@ -164,9 +164,10 @@ class Assembly:
             approvals=self.approvals,
             events=self.events,
             decisions=Decider(records=self.approvals, dispatcher=dispatcher, clock=self.clock),
-            dispatcher=dispatcher,
+            starter=Starter(
+                runs=self.stored_runs, dispatcher=dispatcher, clock=self.clock, agent=self.agent
+            ),
             clock=self.clock,
-            agent=self.agent,
             renew=self.tokens.renew,
         )
 

@@ -1,0 +1,134 @@
+"""Starting runs: of the agent with a task, or of one call with an effect."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+from core.domain.audit import AuditRecord, audit_record
+from core.domain.canonical import Json, JsonObject
+from core.domain.event import EventKind
+from core.domain.ids import CallId, RunId, call_id_of
+from core.domain.journal import Happened
+from core.domain.principal import Caller
+from core.domain.run import AgentVersion, Conversation, Run, RunKind, RunStatus
+from core.errors import Conflict
+from core.governance.digest import request_digest
+from core.governance.judgement import Judgement
+from core.ports import Clock, Dispatcher
+from core.store.runs import Beginning, Started, StoredRuns
+
+
+class Starter:
+    """Writes a run down, queued, and has it driven."""
+
+    def __init__(
+        self, *, runs: StoredRuns, dispatcher: Dispatcher, clock: Clock, agent: AgentVersion
+    ) -> None:
+        """Take where runs are kept, who drives them, and the configuration of new ones."""
+        self._runs = runs
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._agent = agent
+
+    async def start(
+        self,
+        caller: Caller,
+        *,
+        task: str,
+        conversation: Conversation | None,
+        client_key: str | None,
+    ) -> Started:
+        """Start a run of the agent; the same ``client_key`` of the same caller starts it once."""
+        run = self._new_run(caller, kind=RunKind.AGENT, task=task)
+        return await self._begin(
+            Beginning(
+                run=replace(run, conversation=conversation),
+                scopes=caller.scopes,
+                client_key=client_key,
+                events=(_started(run),),
+                audit=self._audit_start(caller, run=run, content={"task": task}),
+            )
+        )
+
+    async def start_call(
+        self,
+        caller: Caller,
+        *,
+        judgement: Judgement,
+        client_key: str | None = None,
+        undoes: CallId | None = None,
+    ) -> Started:
+        """Start a run of one call that was let in; the same call joins the one still open.
+
+        Raises:
+            Conflict: ``undone_already``.
+        """
+        summary = judgement.preview.summary if judgement.preview else judgement.tool.name
+        run = self._new_run(caller, kind=RunKind.CALL, task=summary)
+        call = replace(judgement.call, id=call_id_of(run.id, step=0, index=0), run_id=run.id)
+        content: JsonObject = {
+            "tool": call.tool,
+            "input": call.arguments,
+            "undoes": str(undoes) if undoes else None,
+        }
+        return await self._begin(
+            Beginning(
+                run=run,
+                scopes=caller.scopes,
+                call=call,
+                client_key=client_key,
+                request_digest=request_digest(call, tool=judgement.tool),
+                undoes=undoes,
+                events=(_started(run),),
+                audit=self._audit_start(caller, run=run, content=content),
+            )
+        )
+
+    async def _begin(self, beginning: Beginning) -> Started:
+        try:
+            started = await self._runs.begin(beginning)
+        except Conflict as conflict:
+            if conflict.code != "request_repeated":
+                raise
+            started = await self._runs.begin(beginning)  # the quicker twin is there to join now
+        await self._dispatcher.enqueue(
+            beginning.run.tenant_id, run_id=started.run_id, segment=started.segment
+        )
+        return started
+
+    def _new_run(self, caller: Caller, *, kind: RunKind, task: str) -> Run:
+        return Run(
+            id=RunId(uuid4()),
+            tenant_id=caller.tenant_id,
+            requester=caller.principal,
+            kind=kind,
+            agent=self._agent,
+            task=task,
+            status=RunStatus.PENDING,
+            segment=1,
+            lease=0,
+            cost_micros=0,
+            active_ms=0,
+            created_at=self._clock.now(),
+            via=caller.via,
+        )
+
+    def _audit_start(self, caller: Caller, *, run: Run, content: JsonObject) -> AuditRecord:
+        return audit_record(
+            run.tenant_id,
+            at=self._clock.now(),
+            action="run.started",
+            actor=actor_of(caller),
+            run_id=run.id,
+            content={**content, "kind": run.kind.value, "via": caller.via},
+        )
+
+
+def actor_of(caller: Caller) -> str:
+    """Return whom the audit names: the operator's command line never passes for the person."""
+    email = caller.principal.email
+    return f"operator on behalf of {email}" if caller.on_behalf else email
+
+
+def _started(run: Run) -> Happened:
+    told: dict[str, Json] = {"task": run.task, "budget_micros": run.agent.budget_micros}
+    return Happened(kind=EventKind.STARTED, data=told)
