@@ -32,6 +32,13 @@ _SENTENCES: Mapping[str, str] = {
     "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
     # not there
     "not_found": "There is no such {noun}.",
+    "unknown_tenant": "There is no tenant named {tenant}. See them with: sallyport tenant list.",
+    "unknown_person": "Nobody in {tenant} has the email {email}. Create them with: sallyport principal create.",
+    "tenant_exists": "There is a tenant named {tenant} already. Choose another name.",
+    "principal_exists": "There is a person with the email {email} already.",
+    "not_yours": "This {noun} is somebody else's; only they or an admin may do that.",
+    "invalid_task": "A task is a text of 1 to {limit} characters.",
+    "undone_already": "This call was undone already, or is being undone now.",
     # runs
     "budget_exceeded": "The run has used its budget of {budget} and was stopped.",
     "max_steps": "The run reached its limit of {max_steps} steps before it was done. Ask for less at once.",
@@ -69,6 +76,11 @@ _SENTENCES: Mapping[str, str] = {
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
     "no_worker": "No worker is running. Start one with: sallyport worker.",
     "policy_invalid": "The policies do not hold together: {detail}.",
+    "port_taken": "Port {port} on {host} is taken. Stop what listens there, or set SALLYPORT_PORT.",
+    "demo_stays_here": "The demo answers on this machine only. Unset {key} to run it.",
+    "invalid_script": "The script of the scripted model is not valid: {detail}.",
+    "no_api_key": "The model provider {provider} needs a key. Set it, or set SALLYPORT_LLM=scripted.",
+    "unknown_price": "The model {model} has no price in the table, so its cost could not be bounded. Choose one that has.",
     "unknown_setting": "The setting {key} is not known.",
     "invalid_setting": "The setting {key} is not valid: {detail}.",
 }

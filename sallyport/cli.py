@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import override
 
 import click
 
@@ -42,20 +41,28 @@ _COMMANDS: Mapping[str, str] = {
 class _Commands(click.Group):
     """The commands by name, none of them imported before it is asked for."""
 
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+    ) -> list[str]:
         return list(_COMMANDS)
 
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        cmd_name: str,
+    ) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"sallyport.commands.{cmd_name}")
         command: object = module.COMMAND
         return command if isinstance(command, click.Command) else None
 
-    @override
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        formatter: click.HelpFormatter,
+    ) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 

@@ -14,6 +14,8 @@ from core.ports import Standing
 from core.store.database import Database
 from core.store.tables import principals, tenants, tool_settings
 
+_TOOLS = 1000
+
 
 class StoredPeople:
     """The People port on PostgreSQL, and what administration needs beside it."""
@@ -124,12 +126,23 @@ class StoredPeople:
                     )
                 )
             ).one_or_none()
-            tools = (await connection.execute(disabled.limit(1000))).scalars().all()
+            tools = (await connection.execute(disabled.limit(_TOOLS))).scalars().all()
         if tenant is None or person is None:
             raise NotFound("not_found", noun="person")
         return Standing(
             tenant=_tenant(tenant), principal=principal_of(person), disabled_tools=frozenset(tools)
         )
+
+    async def disabled_tools(self, tenant_id: TenantId) -> frozenset[str]:
+        """Return the names of the tools that are switched off for the tenant."""
+        disabled = (
+            select(tool_settings.c.tool)
+            .where(tool_settings.c.tenant_id == tenant_id, tool_settings.c.enabled.is_(False))
+            .order_by(tool_settings.c.tool)
+            .limit(_TOOLS)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return frozenset((await connection.execute(disabled)).scalars())
 
     async def change_roles(
         self, tenant_id: TenantId, *, principal_id: PrincipalId, roles: Sequence[Role]

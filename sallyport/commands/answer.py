@@ -5,9 +5,9 @@ import functools
 import json
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import cast
 
 import click
 from rich.console import Console, RenderableType
@@ -17,8 +17,6 @@ from core.domain.canonical import JsonObject
 from core.errors import SallyportError
 from core.words import sentence_of
 from sallyport.commands.logs import log_to_stderr
-
-P = ParamSpec("P")
 
 _WIDE = 200
 
@@ -32,19 +30,16 @@ class Answer:
     code: int = 0
 
 
-Work = Callable[P, Awaitable[Answer]]
-
-
-def answering(work: Work[P]) -> Callable[..., int]:
+def answering(work: Callable[..., Awaitable[Answer]]) -> Callable[..., int]:
     """Make a command's callback of ``work``: it takes --json, and answers as it was asked to."""
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @functools.wraps(work)
-    def answered(*args: P.args, as_json: bool, **kwargs: P.kwargs) -> int:
+    def answered(*, as_json: bool, **given: object) -> int:
         log_to_stderr()
 
         async def run() -> Answer:
-            return await work(*args, **kwargs)
+            return await work(**given)
 
         answer = asyncio.run(run())
         if as_json:
@@ -59,9 +54,7 @@ def answering(work: Work[P]) -> Callable[..., int]:
 def console(*, stderr: bool = False) -> Console:
     """Return the console to print on; wide where there is no terminal, so that no id is cut."""
     file = sys.stderr if stderr else sys.stdout
-    return Console(
-        file=file, width=None if file.isatty() else _WIDE, highlight=False, emoji=False
-    )
+    return Console(file=file, width=None if file.isatty() else _WIDE, highlight=False, emoji=False)
 
 
 def give_json(document: JsonObject) -> None:
@@ -112,7 +105,14 @@ def give_error(error: BaseException, *, as_json: bool) -> int:
 
 def first_of(error: BaseException) -> BaseException:
     """Return what a group of errors is about: ours before anybody else's."""
-    while isinstance(error, BaseExceptionGroup):
-        ours = error.subgroup(SallyportError)
-        error = (ours or error).exceptions[0]
-    return error
+    leaves = list(_leaves(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, SallyportError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    for inner in group.exceptions:
+        yield from _leaves(inner)
