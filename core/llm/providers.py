@@ -5,9 +5,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from core.errors import Misconfigured
-from core.llm.anthropic import ANTHROPIC, AnthropicModel
 from core.llm.fallback import FallbackModel, Link
-from core.llm.openai_compatible import OPENAI, OpenAICompatibleModel
 from core.llm.prices import SCRIPTED
 from core.llm.provided import ProvidedModel, ProviderConfig
 from core.llm.scripted import ScriptedModel
@@ -15,7 +13,12 @@ from core.llm.scripted import ScriptedModel
 BUILT_IN_SCRIPT = "builtin_script.yaml"
 
 
+# A provider's SDK takes half a second to import: only a process that asks it pays for that.
+
+
 def _anthropic(config: ProviderConfig) -> ProvidedModel:
+    from core.llm.anthropic import ANTHROPIC, AnthropicModel  # noqa: PLC0415 - see above
+
     _needs_price(config)
     if not config.api_key:
         raise Misconfigured("no_api_key", provider=ANTHROPIC)
@@ -29,6 +32,8 @@ def _anthropic(config: ProviderConfig) -> ProvidedModel:
 
 
 def _openai(config: ProviderConfig) -> ProvidedModel:
+    from core.llm.openai_compatible import OPENAI, OpenAICompatibleModel  # noqa: PLC0415 - see above
+
     _needs_price(config)
     if not config.api_key and not config.base_url:
         raise Misconfigured("no_api_key", provider=OPENAI)
@@ -49,7 +54,7 @@ def _scripted(config: ProviderConfig) -> ProvidedModel:
 
 
 PROVIDERS: Mapping[str, Callable[[ProviderConfig], ProvidedModel]] = MappingProxyType(
-    {ANTHROPIC: _anthropic, OPENAI: _openai, SCRIPTED: _scripted}
+    {"anthropic": _anthropic, "openai": _openai, SCRIPTED: _scripted}
 )
 
 
