@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -39,6 +39,7 @@ from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.ports import Clock, Decisions, People, Standing
+from core.reports import Reports
 from core.runs.stops import cause_of
 from core.starting import Starter, actor_of
 from core.store.approvals import StoredApprovals
@@ -86,10 +87,12 @@ class App:
         events: StoredEvents,
         decisions: Decisions,
         starter: Starter,
+        reports: Reports,
         clock: Clock,
         renew: Renew,
     ) -> None:
-        """Take the door, what is kept, and who starts runs."""
+        """Take the door, what is kept, and who starts runs; ``reports`` answers for itself."""
+        self.reports = reports
         self._door = door
         self._judge = judge
         self._people = people
@@ -192,6 +195,7 @@ class App:
         caller: Caller,
         *,
         task: str,
+        agent: str | None = None,
         conversation: Conversation | None = None,
         client_key: str | None = None,
     ) -> RunId:
@@ -199,12 +203,13 @@ class App:
 
         Raises:
             InvalidInput: ``invalid_task``: empty, or longer than 50,000 characters.
+            NotFound: ``not_found``: no such agent.
         """
         _need(caller, "runs:start")
         if not task.strip() or len(task) > _TASK_LENGTH:
             raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
         started = await self._starter.start(
-            caller, task=task, conversation=conversation, client_key=client_key
+            caller, task=task, agent=agent, conversation=conversation, client_key=client_key
         )
         return started.run_id
 
@@ -267,7 +272,7 @@ class App:
 
     async def follow(
         self, caller: Caller, *, run_id: RunId, after: int = 0, poll_seconds: float = 0.1
-    ) -> AsyncIterator[RunEvent | TextChunk]:
+    ) -> AsyncGenerator[RunEvent | TextChunk]:
         """Yield what happens in a run, and text as it comes, until the run has ended.
 
         Raises:

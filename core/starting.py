@@ -10,7 +10,7 @@ from core.domain.ids import CallId, RunId, call_id_of
 from core.domain.journal import Happened
 from core.domain.principal import Caller
 from core.domain.run import AgentVersion, Conversation, Run, RunKind, RunStatus
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.governance.digest import request_digest
 from core.governance.judgement import Judgement
 from core.ports import Clock, Dispatcher
@@ -34,10 +34,17 @@ class Starter:
         caller: Caller,
         *,
         task: str,
+        agent: str | None,
         conversation: Conversation | None,
         client_key: str | None,
     ) -> Started:
-        """Start a run of the agent; the same ``client_key`` of the same caller starts it once."""
+        """Start a run of the agent; the same ``client_key`` of the same caller starts it once.
+
+        Raises:
+            NotFound: ``not_found``: no agent is named ``agent``.
+        """
+        if agent not in {None, self._agent.agent}:
+            raise NotFound("not_found", noun="agent")
         run = self._new_run(caller, kind=RunKind.AGENT, task=task)
         return await self._begin(
             Beginning(

@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from core.store.audit import AuditTrail
-
 from approvals.decide import Decider
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
@@ -25,10 +23,12 @@ from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import model_of
 from core.ports import Clock, Dispatcher, Journal, LanguageModel, Policy, Runs, ToolBox
+from core.reports import Reports
 from core.runs.loop import Loop
 from core.runs.stops import cause_of
 from core.starting import Starter
 from core.store.approvals import StoredApprovals
+from core.store.audit import AuditTrail
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
 from core.store.documents import DocumentRepository
@@ -40,6 +40,7 @@ from core.store.runs import StoredRuns
 from core.store.sealing import Sealer
 from core.store.tasks import TaskRepository
 from core.store.tokens import StoredTokens
+from core.store.usage import StoredUsage
 from core.store.workers import Heartbeat
 from core.tools.authoring import BoundPack
 from core.tools.builtin.documents.pack import DOCUMENTS
@@ -167,6 +168,7 @@ class Assembly:
             starter=Starter(
                 runs=self.stored_runs, dispatcher=dispatcher, clock=self.clock, agent=self.agent
             ),
+            reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             clock=self.clock,
             renew=self.tokens.renew,
         )
