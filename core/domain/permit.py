@@ -21,6 +21,11 @@ class PermittedCall:
 
     __slots__ = ("call", "idempotency_key", "lease", "tool")
 
+    call: ToolCall
+    tool: Tool
+    idempotency_key: str
+    lease: Lease | None
+
     def __init__(
         self, *, call: ToolCall, tool: Tool, idempotency_key: str, lease: Lease | None
     ) -> None:
@@ -35,7 +40,23 @@ class PermittedCall:
         if maker is None or maker.f_globals.get("__name__") != _DOOR:
             message = "only the door permits calls"
             raise TypeError(message)
-        self.call = call
-        self.tool = tool
-        self.idempotency_key = idempotency_key
-        self.lease = lease
+        fields = {"call": call, "tool": tool, "idempotency_key": idempotency_key, "lease": lease}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __init_subclass__(cls) -> None:
+        """Refuse heirs, whose constructor would be their own.
+
+        Raises:
+            TypeError: always.
+        """
+        message = "only the door permits calls"
+        raise TypeError(message)
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        """Stay what was permitted.
+
+        Raises:
+            AttributeError: always.
+        """
+        raise AttributeError(name)
