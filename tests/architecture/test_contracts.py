@@ -1,0 +1,111 @@
+"""The import contracts hold, and each of them would notice."""
+
+import configparser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT, packages
+
+_LINT = Path(sys.executable).parent / "lint-imports"
+_LAYERS = "layers"
+
+BROKEN = [
+    # every layer looks up once
+    (_LAYERS, "core/errors.py", "import core.domain.ids"),
+    (_LAYERS, "core/domain/run.py", "import core.ports"),
+    (_LAYERS, "core/words.py", "import core.domain.ids"),
+    (_LAYERS, "core/ports.py", "import core.governance.budget"),
+    (_LAYERS, "core/governance/budget.py", "import core.runs.order"),
+    (_LAYERS, "core/runs/order.py", "import core.store.database"),
+    (_LAYERS, "core/store/database.py", "import core.app"),
+    (_LAYERS, "core/starting.py", "import core.app"),
+    (_LAYERS, "core/app.py", "import approvals.routing"),
+    (_LAYERS, "approvals/routing.py", "import api"),
+    (_LAYERS, "mcp_server/__init__.py", "import sallyport"),
+    # neighbours don't see each other
+    (_LAYERS, "core/tools/registry.py", "import core.store.database"),
+    (_LAYERS, "core/store/database.py", "import core.identity.tokens"),
+    (_LAYERS, "core/cedar.py", "import core.llm.prices"),
+    (_LAYERS, "core/durable/schedule.py", "import core.store.database"),
+    (_LAYERS, "api/__init__.py", "import mcp_server"),
+    # each vendor has one home
+    ("cedar", "core/governance/door.py", "import cedarpy"),
+    ("durable", "core/store/workers.py", "import dbos"),
+    ("sql", "core/app.py", "import sqlalchemy"),
+    ("sql", "core/identity/tokens.py", "import asyncpg"),
+    ("sql", "sallyport/assembly.py", "import psycopg"),
+    ("models", "core/tools/registry.py", "import anthropic"),
+    ("models", "sallyport/assembly.py", "import openai"),
+    ("mcp", "core/tools/registry.py", "import mcp"),
+    ("http", "core/app.py", "import starlette"),
+    ("terminal", "core/app.py", "import rich"),
+    ("settings", "core/store/embedded.py", "import sallyport.settings"),
+    ("logic", "core/domain/run.py", "import pydantic"),
+    ("logic", "approvals/decide.py", "import core.store.approvals"),
+    ("migrations", "migrations/env.py", "import core.store.tables"),
+]
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages, with the contracts, to break."""
+    folder = tmp_path_factory.mktemp("copied")
+    for package in packages():
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / ".importlinter", folder)
+    return folder
+
+
+def test_every_contract_is_kept() -> None:
+    checked = _lint(ROOT)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("contract", "module", "line"), BROKEN, ids=[f"{one[0]}:{one[1]}" for one in BROKEN]
+)
+def test_a_forbidden_import_breaks_its_contract(
+    copied: Path, contract: str, module: str, line: str
+) -> None:
+    path = copied / module
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(f"{whole}\n{line}  # forbidden\n", encoding="utf-8")
+    try:
+        checked = _lint(copied, contract)
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    assert checked.returncode == 1, checked.stdout
+    assert "BROKEN" in checked.stdout
+
+
+def test_every_contract_is_broken_once_on_purpose() -> None:
+    written = configparser.ConfigParser()
+    written.read(ROOT / ".importlinter")
+    names = {
+        section.rpartition(":")[2] for section in written.sections() if ":contract:" in section
+    }
+    assert names == {contract for contract, _, _ in BROKEN}
+
+
+def test_every_package_of_the_tree_is_under_contract() -> None:
+    written = configparser.ConfigParser()
+    written.read(ROOT / ".importlinter")
+    assert set(written["importlinter"]["root_packages"].split()) == set(packages())
+
+
+def _lint(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
+    chosen = [part for contract in contracts for part in ("--contract", contract)]
+    return subprocess.run(
+        [_LINT, "--no-cache", "--no-logo", *chosen],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
