@@ -1,0 +1,177 @@
+"""MCP over Streamable HTTP: a gate that wants a bearer token, and nothing kept behind it."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from core.app import App
+from core.domain.principal import Audience, Caller
+from core.errors import SallyportError, Unauthenticated
+from core.identity.tokens import Tokens
+from mcp_server.answers import error_content
+from mcp_server.server import WAIT_SECONDS, Context, mcp_server
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_CALLER: Final = "sallyport.caller"
+_LARGEST: Final = 4 * 1024 * 1024
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+_WANTS_PROGRESS: Final = b'"progressToken"'
+
+
+class McpEndpoint:
+    """What the HTTP application mounts at ``/mcp``: an ASGI application and its lifespan."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        tokens: Tokens,
+        public_url: str | None = None,
+        resource_metadata: str | None = None,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        """Take the core and who knows tokens.
+
+        Loopback names and the host of ``public_url`` are the only ones that are answered to.
+        ``resource_metadata`` is the URL of the RFC 9728 document, once there is one.
+        """
+        server = mcp_server(
+            app, identify=_caller_of, wait_seconds=wait_seconds, public_url=public_url
+        )
+        security = _security(public_url)
+        # Answers are plain JSON, which every client takes and which costs half of what a stream
+        # does; only a request that asks for progress is answered by a stream, which can carry it.
+        self._plain = StreamableHTTPSessionManager(
+            server, stateless=True, json_response=True, security_settings=security
+        )
+        self._streaming = StreamableHTTPSessionManager(
+            server, stateless=True, json_response=False, security_settings=security
+        )
+        self.asgi = _Gate(
+            tokens, plain=self._plain, streaming=self._streaming, metadata=resource_metadata
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Answer requests until the block is left. Once only."""
+        async with self._plain.run(), self._streaming.run():
+            yield
+
+
+class _Gate:
+    """Lets a request pass with a token for MCP, and tells those behind whose it is."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        plain: StreamableHTTPSessionManager,
+        streaming: StreamableHTTPSessionManager,
+        metadata: str | None,
+    ) -> None:
+        self._tokens = tokens
+        self._plain = plain
+        self._streaming = streaming
+        self._challenge = "Bearer" + (f' resource_metadata="{metadata}"' if metadata else "")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        try:
+            caller = await self._caller(scope)
+        except Unauthenticated as error:
+            await self._turned_away(error)(scope, receive, send)
+            return
+        except SallyportError as error:
+            await _refusal(503, error)(scope, receive, send)
+            return
+        if scope["method"] != "POST":
+            # There is no stream to listen to and no session to end: nothing is kept in between.
+            await Response(status_code=405, headers={"allow": "POST"})(scope, receive, send)
+            return
+        body = await _body(receive)
+        if body is None:
+            await Response(status_code=413)(scope, receive, send)
+            return
+        manager = self._streaming if _WANTS_PROGRESS in body else self._plain
+        known = {**scope, _CALLER: caller}
+        await manager.asgi_app(known, _replayed(body, receive=receive), send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given:
+            raise Unauthenticated("no_token")
+        scheme, _, token = given[0].decode("latin-1").partition(" ")
+        if len(given) > 1 or scheme.lower() != "bearer":
+            raise Unauthenticated("invalid_token")
+        return await self._tokens.authenticate(token.strip(), audience=Audience.MCP)
+
+    def _turned_away(self, error: Unauthenticated) -> Response:
+        _log.info("mcp.turned_away", code=error.code)
+        challenge = self._challenge
+        if error.code != "no_token":
+            # RFC 6750 section 3.1: whoever sent no token is told of no error.
+            separator = ", " if "=" in challenge else " "
+            challenge += f'{separator}error="invalid_token"'
+        return _refusal(401, error, {"www-authenticate": challenge})
+
+
+def _caller_of(context: Context) -> Caller:
+    """Return whom the gate let in with this very request."""
+    caller = context.request.scope.get(_CALLER) if context.request else None
+    if not isinstance(caller, Caller):
+        message = "a request came past the gate"
+        raise TypeError(message)
+    return caller
+
+
+def _security(public_url: str | None) -> TransportSecuritySettings:
+    """Refuse other hosts and pages of other origins (DNS rebinding)."""
+    hosts = [name for host in _LOOPBACK for name in (host, f"{host}:*")]
+    origins = [f"http://{host}" for host in hosts]
+    if public_url is not None:
+        parts = urlsplit(public_url)
+        hosts.append(parts.netloc)
+        origins.append(f"{parts.scheme}://{parts.netloc}")
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+def _refusal(status: int, error: SallyportError, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        json.dumps(error_content(error)),
+        status_code=status,
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the whole body; None where it is larger than anything that we take."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _LARGEST:
+            return None
+        if not message.get("more_body", False):
+            return body
+
+
+def _replayed(body: bytes, *, receive: Receive) -> Receive:
+    """Return a ``receive`` that gives the body once more, and then goes on."""
+    left = [body]
+
+    async def again() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return again

@@ -1,0 +1,149 @@
+"""Runs over MCP: give the company's own agent a task, and look at how it is getting on."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from mcp import types
+from pydantic import Field
+
+from core.app import App
+from core.domain.canonical import Json
+from core.domain.ids import RunId
+from core.domain.principal import Caller
+from core.domain.run import Run, RunStatus
+from core.domain.tool import CallState
+from core.tools.authoring import Arguments, Output
+from mcp_server.answers import answer
+from mcp_server.own_tools import OwnTool
+
+_STATUSES = tuple(status.value for status in RunStatus)
+
+
+class NewRun(Arguments):
+    """What the agent is to do."""
+
+    task: str = Field(
+        min_length=1, max_length=50_000, description="The task, in the person's own words."
+    )
+    request_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Any text of your own: the same one starts the run only once.",
+    )
+
+
+class RunStarted(Output):
+    """A run that was started."""
+
+    run_id: UUID
+    status: str = Field(json_schema_extra={"enum": list(_STATUSES)})
+    message: str
+
+
+class WhichRun(Arguments):
+    """One run."""
+
+    run_id: UUID = Field(description="run_id that start_run or a pending result gave.")
+
+
+class RunError(Output):
+    """Why a run stopped short."""
+
+    code: str
+    message: str
+
+
+class RunView(Output):
+    """How a run is getting on; ``approvals`` are those that it waits for."""
+
+    run_id: UUID
+    status: str = Field(json_schema_extra={"enum": list(_STATUSES)})
+    task: str
+    result: str | None
+    error: RunError | None
+    approvals: list[UUID]
+    steps: int
+    cost_micros: int
+    created_at: datetime
+    completed_at: datetime | None
+
+
+class RunTools:
+    """``start_run`` and ``run_status``."""
+
+    def __init__(self, app: App) -> None:
+        """Take the core."""
+        self._app = app
+
+    def tools(self) -> tuple[OwnTool[Any], ...]:  # Any: each takes arguments of its own
+        """Return the tools."""
+        return (
+            OwnTool(
+                name="start_run",
+                description=(
+                    "Give the company's own agent a task, for the person, within their budget.\n\n"
+                    "Returns the run_id at once; ask run_status how it is getting on. Use it for a"
+                    " task of several steps; for a single step call the tool itself."
+                ),
+                scope="runs:start",
+                takes=NewRun,
+                gives=RunStarted,
+                body=self._start,
+                is_read_only=False,
+            ),
+            OwnTool(
+                name="run_status",
+                description=(
+                    "Look at how a run is getting on.\n\n"
+                    "Returns its status, with the result once it is completed and the approvals"
+                    " that it waits for while it is awaiting_approval. It changes nothing, so ask"
+                    " again later until the run has ended."
+                ),
+                scope="runs:read",
+                takes=WhichRun,
+                gives=RunView,
+                body=self._status,
+            ),
+        )
+
+    async def _start(self, caller: Caller, new: NewRun) -> types.CallToolResult:
+        run_id = await self._app.start_run(caller, task=new.task, client_key=new.request_key)
+        return answer(
+            {
+                "run_id": str(run_id),
+                "status": RunStatus.PENDING.value,
+                "message": "Started. Ask run_status with this run_id.",
+            }
+        )
+
+    async def _status(self, caller: Caller, which: WhichRun) -> types.CallToolResult:
+        run = await self._app.run(caller, run_id=RunId(which.run_id))
+        error: Json = None
+        if run.error is not None:
+            error = {"code": run.error.code, "message": run.error.message}
+        return answer(
+            {
+                "run_id": str(run.id),
+                "status": run.status.value,
+                "task": run.task,
+                "result": run.result,
+                "error": error,
+                "approvals": await self._waited_for(caller, run),
+                "steps": len(run.steps),
+                "cost_micros": run.cost_micros,
+                "created_at": run.created_at.isoformat(),
+                "completed_at": run.completed_at.isoformat() if run.completed_at else None,
+            }
+        )
+
+    async def _waited_for(self, caller: Caller, run: Run) -> list[str]:
+        waiting = {CallState.PENDING_APPROVAL, CallState.UNKNOWN}
+        records = [record for step in run.steps for record in step.calls]
+        views = [
+            await self._app.call(caller, call_id=record.call.id)
+            for record in records
+            if record.state in waiting
+        ]
+        return [str(view.approval_id) for view in views if view.approval_id is not None]

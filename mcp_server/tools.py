@@ -1,0 +1,99 @@
+"""The tools of one caller, listed and called: all of them through App, and so through the door."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mcp import MCPError, types
+
+from core.app import App
+from core.domain.canonical import JsonObject
+from core.domain.principal import Caller
+from core.errors import SallyportError
+from mcp_server.answers import call_answer, error_answer
+from mcp_server.definitions import Definitions
+from mcp_server.own_tools import OwnTool
+
+_PAGE: Final = 100
+"""Below the 128 tools that the strictest known client takes at once."""
+
+
+class Tools:
+    """Lists and calls tools for whoever is at the other end."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        own: tuple[OwnTool[Any], ...],  # Any: each takes arguments of its own
+        wait_seconds: float,
+        page: int = _PAGE,
+    ) -> None:
+        """Take the core and MCP's own tools; ``wait_seconds`` bounds how long a call is held."""
+        self._app = app
+        self._own: Mapping[str, OwnTool[Any]] = {tool.name: tool for tool in own}
+        self._own_definitions = {tool.name: tool.definition() for tool in own}
+        self._definitions = Definitions()
+        self._wait_seconds = wait_seconds
+        self._page = page
+
+    async def listed(self, caller: Caller, *, cursor: str | None) -> types.ListToolsResult:
+        """Return a page of the caller's tools by name; nobody may keep it for anybody else.
+
+        Raises:
+            MCPError: a cursor that is not ours.
+            SallyportError: the caller is unknown by now, or the database.
+        """
+        after = _name_in(cursor)
+        found: dict[str, types.Tool] = {}
+        if "tools:call" in caller.scopes:
+            found = {
+                tool.name: self._definitions.of(tool) for tool in await self._app.tools(caller)
+            }
+        # Ours win: a call by this name comes to us, whatever a company named a tool of theirs.
+        found |= {
+            name: self._own_definitions[name]
+            for name, tool in self._own.items()
+            if tool.scope in caller.scopes
+        }
+        names = sorted(name for name in found if name > after)
+        page = names[: self._page]
+        return types.ListToolsResult(
+            tools=[found[name] for name in page],
+            next_cursor=_cursor_after(page[-1]) if len(names) > len(page) else None,
+            ttl_ms=0,
+            cache_scope="private",
+        )
+
+    async def called(
+        self, caller: Caller, *, name: str, arguments: JsonObject
+    ) -> types.CallToolResult:
+        """Return what came of a call; a refusal or failure is a result too, marked as an error.
+
+        Whoever hangs up meanwhile loses nothing: a call with an effect is a run by then, and the
+        same call again joins it.
+        """
+        own = self._own.get(name)
+        try:
+            if own is not None:
+                return await own.call(caller, arguments)
+            view = await self._app.call_tool(
+                caller, tool=name, arguments=arguments, wait_seconds=self._wait_seconds
+            )
+        except SallyportError as error:
+            return error_answer(error)
+        return call_answer(view)
+
+
+def _cursor_after(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def _name_in(cursor: str | None) -> str:
+    if cursor is None:
+        return ""
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise MCPError(types.INVALID_PARAMS, "This cursor is not one of ours.") from None
