@@ -7,6 +7,15 @@ from core.errors import Fact, SallyportError
 _SENTENCES: Mapping[str, str] = {
     # what was asked
     "malformed_body": "The request body is not what this address takes: {detail}.",
+    "malformed_query": "The query of this address is not valid: it contains the character NUL.",
+    "body_too_large": "The request body is larger than {limit} bytes, the most that is taken.",
+    "unsupported_media_type": "Send the body as {wanted}, and say so in its Content-Type.",
+    "invalid_field": "The value of {key} is not valid: {detail}.",
+    "unknown_address": "There is nothing at this address. What there is: /api/v1/openapi.json.",
+    "method_not_allowed": "This address does not take {method}.",
+    "http_error": "This request cannot be answered (status {status_code}).",
+    "host_not_allowed": "This server answers to its own machine's names only. Set SALLYPORT_PUBLIC_URL to be reached by another.",
+    "request_failed": "Something went wrong on our side. Nothing more is known here; try again, or tell the operator.",
     "unknown_key": "The key {key} is not known here; remove it.",
     "invalid_arguments": "The arguments of {tool} are not valid: {detail}.",
     "unknown_tool": "There is no tool named {tool}. The tools you may use are listed for you.",
@@ -28,6 +37,7 @@ _SENTENCES: Mapping[str, str] = {
     "not_eligible": "You may not decide this. It needs {approvers}.",
     "already_decided": "You have decided this already.",
     "wrong_answer": "This approval takes one of: {answers}.",
+    "reason_too_long": "A reason has at most {limit} characters.",
     "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
     "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
     # not there
@@ -74,9 +84,14 @@ _SENTENCES: Mapping[str, str] = {
     # installation
     "migration_needed": "The database is not migrated. Run: sallyport migrate.",
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
+    "configuration_changing": "Your company's people, tools or policies are being changed right now. Try again in a moment.",
     "no_worker": "No worker is running. Start one with: sallyport worker.",
+    "signing_key_unsafe": "Others can read the audit's signing key. Make it its owner's alone: chmod 600 {path}.",
+    "signing_key_invalid": "{path} is no signing key of ours. Put the right one back, or move it away for a new one.",
+    "public_key_invalid": "That is no public key of an audit; it is an Ed25519 key in PEM.",
     "policy_invalid": "The policies do not hold together: {detail}.",
     "port_taken": "Port {port} on {host} is taken. Stop what listens there, or set SALLYPORT_PORT.",
+    "address_not_usable": "Cannot listen on {host}, port {port}: {detail}.",
     "demo_stays_here": "The demo answers on this machine only. Unset {key} to run it.",
     "invalid_script": "The script of the scripted model is not valid: {detail}.",
     "no_api_key": "The model provider {provider} needs a key. Set it, or set SALLYPORT_LLM=scripted.",
