@@ -133,11 +133,19 @@ class People(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a driver learns with each write: to cancel, and under which configuration to judge."""
+
+    cancel_requested: bool
+    epoch: int
+
+
 class Journal(Protocol):
     """The only way to write about a run that is being driven."""
 
-    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> bool:
-        """Keep the whole entry or nothing; return whether the run is asked to cancel.
+    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> Written:
+        """Keep the whole entry or nothing; return how things stand now.
 
         Raises:
             LeaseLost: another worker drives the run now.
@@ -259,31 +267,32 @@ class Decisions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrivenRun:
-    """A run in the hands of its driver, with the scopes that its requester came with."""
+    """A run in the hands of its driver: with its whole journal, and its requester's standing.
 
+    ``standing`` is None where the requester is gone.
+    """
+
+    lease: Lease
     run: Run
     scopes: frozenset[str]
+    standing: Standing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a run ended: ``result`` or ``error``; ``actor`` is who ended it, for the audit."""
+    """How a run ended: with a result or an error; ``cost_micros`` is what it has cost in all."""
 
     status: RunStatus
+    cost_micros: int
     result: str | None = None
     error: StopCause | None = None
-    active_ms: int = 0
 
 
 class Runs(Protocol):
     """Taking a run over, and letting go of it."""
 
-    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> Lease | None:
+    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> DrivenRun | None:
         """Take the run's lease for this driver; None where the segment is not due any more."""
-        ...
-
-    async def load(self, lease: Lease) -> DrivenRun:
-        """Return the run with its whole journal."""
         ...
 
     async def park(self, lease: Lease, *, active_ms: int) -> bool:
@@ -294,8 +303,10 @@ class Runs(Protocol):
         """
         ...
 
-    async def finish(self, lease: Lease, *, ending: Ending) -> None:
-        """End the run for good: calls still open are cancelled, questions withdrawn.
+    async def finish(self, lease: Lease, *, ending: Ending, entry: Entry) -> None:
+        """Keep the last entry and end the run for good, in one commit.
+
+        Calls that wait are cancelled, open questions withdrawn.
 
         Raises:
             LeaseLost: another worker drives the run now.

@@ -75,3 +75,14 @@ class Entry:
         """Everything that this write charges to the run."""
         answered = self.answered.answer.cost_micros if self.answered else 0
         return answered + sum(used.cost_micros for used in self.usage)
+
+    def followed_by(self, later: "Entry") -> "Entry":
+        """Return both as one write; only one of them may hold an answer."""
+        return Entry(
+            answered=self.answered or later.answered,
+            calls=self.calls + later.calls,
+            usage=self.usage + later.usage,
+            events=self.events + later.events,
+            audit=self.audit + later.audit,
+            active_ms=self.active_ms + later.active_ms,
+        )

@@ -220,11 +220,11 @@ class Door:
                 calls=(update_of(judgement, state=CallState.RUNNING, attempt=True),),
                 events=(allowed_event(judgement, covered=covered),),
             )
-            await self._journal.write(passage.lease, entry=begin, epoch=epoch)
+            await passage.journal.write(begin, epoch=epoch)
             record = replace(record, state=CallState.RUNNING, attempts=record.attempts + 1)
         if self._clock.monotonic() - begun > _FRESH_SECONDS:
             # This process stood still meanwhile: the run may be another's by now.
-            await self._journal.write(passage.lease, entry=Entry())
+            await passage.journal.write(Entry())
         result = await self._call(judgement, lease=passage.lease)
         if result is None and tool.risk.has_effect:
             if tool.idempotent and record.attempts < _ATTEMPTS:
@@ -239,7 +239,6 @@ class Door:
             passage=passage,
             judgement=judgement,
             covered=covered,
-            epoch=None if tool.risk.has_effect else epoch,
         )
 
     async def _call(self, judgement: Judgement, *, lease: Lease | None) -> ToolResult | None:
@@ -273,7 +272,7 @@ class Door:
                 events=(unknown_event(record.call),),
                 audit=(audit,),
             )
-            await self._journal.write(passage.lease, entry=entry)
+            await passage.journal.write(entry)
             record = replace(record, state=CallState.UNKNOWN)
         match await self._approvals.put_outcome(
             question_about(judgement, record=record, passage=passage)
@@ -319,11 +318,11 @@ class Door:
         state: CallState | None = None,
         judgement: Judgement | None = None,
         covered: Covered | None = None,
-        epoch: int | None = None,
     ) -> CallRecord:
         """Settle the call: result, charge, event and audit in one write.
 
-        ``state`` is given where the call was turned away rather than made.
+        What had no effect may wait for the next write. ``state`` is given where the call was
+        turned away rather than made.
         """
         call = judgement.call if judgement else record.call
         executed = state is None and judgement is not None
@@ -374,7 +373,10 @@ class Door:
                 ),
             ),
         )
-        await self._journal.write(passage.lease, entry=entry, epoch=epoch)
+        if executed and judgement is not None and judgement.tool.risk.has_effect:
+            await passage.journal.write(entry)
+        else:
+            passage.journal.hold(entry)
         return closed
 
     def _since(self, begun: float) -> int:

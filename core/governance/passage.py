@@ -6,6 +6,7 @@ from core.domain.run import CallRecord, Lease
 from core.domain.tool import Preview
 from core.domain.verdict import Allow, Approvers, Deny, RequireApproval
 from core.governance.budget import RunBudget
+from core.governance.held import HeldWrites
 from core.governance.judgement import Judgement
 from core.ports import Question, Standing
 
@@ -15,6 +16,7 @@ class Passage:
     """What a driven run brings to the door. ``standing`` is renewed when it has gone stale."""
 
     lease: Lease
+    journal: HeldWrites
     standing: Standing
     scopes: frozenset[str]
     budget: RunBudget

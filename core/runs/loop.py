@@ -10,11 +10,12 @@ from core.domain.event import EventKind
 from core.domain.ids import RunId, TenantId, call_id_of
 from core.domain.journal import Answered, Entry, Happened
 from core.domain.model import ModelAnswer, Prompt
-from core.domain.run import CallRecord, Lease, Run, RunKind, RunStatus, Step
+from core.domain.run import CallRecord, Lease, Run, RunKind, RunStatus, Step, StopCause
 from core.domain.tool import CallState, Failed, Succeeded, ToolCall
-from core.errors import LeaseLost, ModelFailed, NotFound, RunStopped, SallyportError
+from core.errors import LeaseLost, ModelFailed, RunStopped, SallyportError
 from core.governance.budget import RunBudget
 from core.governance.door import Door
+from core.governance.held import HeldWrites
 from core.governance.judge import Judge
 from core.governance.passage import Passage
 from core.ports import (
@@ -26,12 +27,14 @@ from core.ports import (
     Runs,
     TextSink,
     Waiting,
+    Written,
 )
 from core.runs.context import prompt_for
 from core.runs.order import waves
 from core.runs.stops import cause_of, check_answer, check_before_asking, status_of
 
 _PULSE_SECONDS = 1.0
+_HELD_SECONDS = 0.025
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,20 +81,22 @@ class Loop:
             LeaseLost: another worker drives the run now; nothing more was written.
             Unavailable: the database cannot be reached; drive again.
         """
-        lease = await self._runs.take(tenant_id, run_id=run_id, segment=segment)
-        if lease is None:
+        driven = await self._runs.take(tenant_id, run_id=run_id, segment=segment)
+        if driven is None:
             return
-        driven = await self._runs.load(lease)
-        run = driven.run
-        try:
-            standing = await self._people.standing(tenant_id, principal_id=run.requester.id)
-        except NotFound:
-            stop = RunStopped("requester_gone")
-            await self._runs.finish(lease, ending=_stopped(stop, active_ms=0))
+        run, lease, standing = driven.run, driven.lease, driven.standing
+        if standing is None:
+            gone = Ending(
+                status=RunStatus.FAILED,
+                cost_micros=run.cost_micros,
+                error=cause_of(RunStopped("requester_gone")),
+            )
+            await self._runs.finish(lease, ending=gone, entry=Entry())
             return
         now = self._clock.monotonic()
         passage = Passage(
             lease=lease,
+            journal=HeldWrites(self._journal, lease=lease),
             standing=standing,
             scopes=driven.scopes,
             budget=RunBudget(limit_micros=run.agent.budget_micros, spent_micros=run.cost_micros),
@@ -103,22 +108,26 @@ class Loop:
         try:
             await self._go_on(drive)
         except RunStopped as stop:
-            await self._end(drive, _stopped(stop, active_ms=0))
+            await self._end(drive, status=status_of(stop), error=cause_of(stop))
         except ModelFailed as failure:
             stop = RunStopped("model_failed", detail=failure.code)
-            await self._end(drive, _stopped(stop, active_ms=0))
+            await self._end(drive, status=status_of(stop), error=cause_of(stop))
 
     async def _go_on(self, drive: _Drive) -> None:
         if drive.run.cancel_requested:
             raise RunStopped("cancelled")
         while True:
             if await self._settle_calls(drive):
+                await drive.passage.journal.flush()
                 if await self._runs.park(drive.lease, active_ms=self._active_ms(drive)):
                     return
                 continue  # people were quicker than we were
-            ending = _ending(drive.run, drive.steps)
-            if ending is not None:
-                await self._end(drive, ending)
+            if drive.run.kind is RunKind.CALL:
+                await self._end_of_call(drive, drive.steps[0].calls[0])
+                return
+            last = drive.steps[-1].answer if drive.steps else None
+            if last is not None and not last.calls:
+                await self._end(drive, status=RunStatus.COMPLETED, result=last.text)
                 return
             check_before_asking(drive.run, steps=drive.steps)
             await self._ask(drive)
@@ -192,19 +201,30 @@ class Loop:
             events=(_thought(answered),),
             active_ms=self._active_ms(drive),
         )
-        cancelled = await self._journal.write(drive.lease, entry=entry)
         records = tuple(CallRecord(call=call, state=CallState.REQUESTED) for call in calls)
         drive.steps.append(Step(number=number, answer=answer, calls=records))
-        if cancelled:
+        if not calls:
+            # The last answer goes with the run's end, in one write.
+            passage.journal.hold(entry)
+        elif (await self._written(drive, entry)).cancel_requested:
             raise RunStopped("cancelled")
         check_answer(answer, run=run)
+
+    async def _written(self, drive: _Drive, entry: Entry) -> Written:
+        """Write, and look at who the requester is now where the configuration has changed."""
+        written = await drive.passage.journal.write(entry)
+        if written.epoch != drive.passage.standing.tenant.epoch:
+            drive.passage.standing = await self._people.standing(
+                drive.lease.tenant_id, principal_id=drive.run.requester.id
+            )
+        return written
 
     async def _answer(self, drive: _Drive, prompt: Prompt, *, number: int) -> ModelAnswer:
         async def on_text(text: str) -> None:
             await self._text.append(drive.lease, step=number, text=text)
 
         try:
-            async with self._within_time(drive), self._watched(drive.lease):
+            async with self._within_time(drive), self._watched(drive):
                 return await self._model.answer(prompt, on_text=on_text)
         finally:
             await self._text.flush(drive.lease)
@@ -225,25 +245,56 @@ class Loop:
             raise RunStopped("segment_timeout", seconds=agent.segment_seconds) from error
 
     @asynccontextmanager
-    async def _watched(self, lease: Lease) -> AsyncGenerator[None]:
+    async def _watched(self, drive: _Drive) -> AsyncGenerator[None]:
         """Leave the block early where the run is cancelled or taken over meanwhile."""
+        answered = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(lease))
-                yield
-                watch.cancel()
+                group.create_task(self._watch(drive, answered))
+                try:
+                    yield
+                finally:
+                    # Told rather than cancelled: a write that is under way is not broken off.
+                    answered.set()
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
 
-    async def _watch(self, lease: Lease) -> None:
-        while True:
-            await asyncio.sleep(_PULSE_SECONDS)
-            if await self._runs.pulse(lease):
+    async def _watch(self, drive: _Drive, answered: asyncio.Event) -> None:
+        """While the model thinks, write what was held, and look whether to go on."""
+        if await _happens(answered, within=_HELD_SECONDS):
+            return
+        await drive.passage.journal.flush()
+        while not await _happens(answered, within=_PULSE_SECONDS):
+            if await self._runs.pulse(drive.lease):
                 raise RunStopped("cancelled")
 
-    async def _end(self, drive: _Drive, ending: Ending) -> None:
-        ending = replace(ending, active_ms=self._active_ms(drive))
-        await self._runs.finish(drive.lease, ending=ending)
+    async def _end_of_call(self, drive: _Drive, record: CallRecord) -> None:
+        match record.result:
+            case Succeeded(output=output):
+                await self._end(drive, status=RunStatus.COMPLETED, result=canonical_json(output))
+            case Failed(code=code, message=message):
+                cause = StopCause(code=code, message=message)
+                await self._end(drive, status=RunStatus.FAILED, error=cause)
+            case None:
+                message = f"call {record.call.id} is not settled"
+                raise ValueError(message)
+
+    async def _end(
+        self,
+        drive: _Drive,
+        *,
+        status: RunStatus,
+        result: str | None = None,
+        error: StopCause | None = None,
+    ) -> None:
+        last = drive.passage.journal.with_held(Entry(active_ms=self._active_ms(drive)))
+        ending = Ending(
+            status=status,
+            cost_micros=drive.passage.budget.spent_micros,
+            result=result,
+            error=error,
+        )
+        await self._runs.finish(drive.lease, ending=ending, entry=last)
 
     def _active_ms(self, drive: _Drive) -> int:
         """Return the working time since it was last written down."""
@@ -252,33 +303,12 @@ class Loop:
         return int(worked * 1000)
 
 
-def _ending(run: Run, steps: Sequence[Step]) -> Ending | None:
-    """Return how the run is complete, None where the model is to be asked."""
-    if not steps:
-        return None
-    last = steps[-1]
-    if run.kind is RunKind.CALL:
-        return _ending_of_call(last.calls[0])
-    if last.answer is not None and not last.answer.calls:
-        return Ending(status=RunStatus.COMPLETED, result=last.answer.text)
-    return None
-
-
-def _ending_of_call(record: CallRecord) -> Ending:
-    match record.result:
-        case Succeeded(output=output):
-            return Ending(status=RunStatus.COMPLETED, result=canonical_json(output))
-        case Failed(code=code, message=message):
-            stop = RunStopped(code)
-            cause = replace(cause_of(stop), message=message)
-            return Ending(status=RunStatus.FAILED, error=cause)
-        case None:
-            message = f"call {record.call.id} is not settled"
-            raise ValueError(message)
-
-
-def _stopped(stop: RunStopped, *, active_ms: int) -> Ending:
-    return Ending(status=status_of(stop), error=cause_of(stop), active_ms=active_ms)
+async def _happens(event: asyncio.Event, *, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _call(run: Run, drive: _Drive, answer: ModelAnswer, *, number: int, index: int) -> ToolCall:

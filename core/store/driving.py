@@ -1,17 +1,22 @@
 """Driving a run: taking its lease, letting go, and what happens when a driver dies."""
 
+import json
+
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
+from core.domain.journal import Entry
 from core.domain.run import Lease, RunStatus, StopCause
 from core.errors import LeaseLost
 from core.ports import Clock, DrivenRun, Ending
 from core.store.database import Database
-from core.store.ending import finish_run
-from core.store.reading import run_row_of, whole
+from core.store.ending import finish_as_driver, finish_held
+from core.store.reading import driven_of, run_row_of
 from core.store.rows import AnyRow
 from core.store.tables import approvals, runs
+
+_TAKE = "select take_run($1, $2, $3, $4)"
 
 
 class DrivenRuns:
@@ -23,38 +28,10 @@ class DrivenRuns:
         self._driver = driver
         self._clock = clock
 
-    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> Lease | None:
+    async def take(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> DrivenRun | None:
         """Take the run's lease; see the port."""
-        async with self._database.for_tenant(tenant_id) as connection:
-            taken = await connection.execute(
-                update(runs)
-                .where(
-                    runs.c.tenant_id == tenant_id,
-                    runs.c.id == run_id,
-                    runs.c.segment == segment,
-                    runs.c.dispatch.in_(("queued", "driving")),
-                )
-                .values(
-                    lease=runs.c.lease + 1,
-                    dispatch="driving",
-                    driver=self._driver,
-                    status=RunStatus.RUNNING.value,
-                    pause_reason=None,
-                    started_at=func.coalesce(runs.c.started_at, func.now()),
-                )
-                .returning(runs.c.lease)
-            )
-            number = taken.scalar_one_or_none()
-        if number is None:
-            return None
-        return Lease(tenant_id=tenant_id, run_id=run_id, segment=segment, number=number)
-
-    async def load(self, lease: Lease) -> DrivenRun:
-        """Return the run with its whole journal; see the port."""
-        async with self._database.for_tenant(lease.tenant_id) as connection:
-            row = await run_row_of(connection, lease.tenant_id, run_id=lease.run_id)
-            run = await whole(connection, row)
-        return DrivenRun(run=run, scopes=frozenset(row.scopes))
+        taken = await self._database.hot(_TAKE, tenant_id, run_id, segment, self._driver)
+        return driven_of(json.loads(str(taken))) if taken is not None else None
 
     async def park(self, lease: Lease, *, active_ms: int) -> bool:
         """Leave the run waiting for people; see the port."""
@@ -85,11 +62,11 @@ class DrivenRuns:
             )
         return True
 
-    async def finish(self, lease: Lease, *, ending: Ending) -> None:
-        """End the run for good; see the port."""
-        async with self._database.for_tenant(lease.tenant_id) as connection:
-            row = await _locked(connection, lease)
-            await finish_run(connection, row, ending=ending, actor="system", at=self._clock.now())
+    async def finish(self, lease: Lease, *, ending: Ending, entry: Entry) -> None:
+        """Keep the last entry and end the run for good; see the port."""
+        await finish_as_driver(
+            self._database, lease, ending=ending, entry=entry, at=self._clock.now()
+        )
 
     async def pulse(self, lease: Lease) -> bool:
         """Return whether the run is asked to cancel; see the port."""
@@ -130,8 +107,8 @@ class DrivenRuns:
         async with self._database.for_tenant(tenant_id) as connection:
             row = await run_row_of(connection, tenant_id, run_id=run_id, lock=True)
             if row.segment == segment and row.dispatch != "ended":
-                ending = Ending(status=RunStatus.FAILED, error=cause)
-                await finish_run(
+                ending = Ending(status=RunStatus.FAILED, cost_micros=row.cost_micros, error=cause)
+                await finish_held(
                     connection, row, ending=ending, actor="system", at=self._clock.now()
                 )
 

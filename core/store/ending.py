@@ -1,83 +1,93 @@
-"""Ending a run, in whoever's transaction: nothing stays open behind it."""
+"""Ending a run: one SQL function, by its driver or in the transaction of whoever holds its row."""
 
+import json
 from datetime import datetime
 
-from sqlalchemy import func, update
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.audit import audit_record
 from core.domain.canonical import Json
 from core.domain.event import EventKind
 from core.domain.ids import RunId, TenantId
-from core.domain.journal import Happened
-from core.domain.tool import CallState
+from core.domain.journal import Entry, Happened
+from core.domain.run import Lease
 from core.ports import Ending
-from core.store.journal import append_audit, append_events
+from core.store.database import Database
+from core.store.journal import audit_json, entry_json, events_json
 from core.store.rows import AnyRow
-from core.store.tables import approvals, runs, tool_calls
 
-_STILL_OPEN = (CallState.REQUESTED.value, CallState.PENDING_APPROVAL.value)
+_BY_DRIVER = "select finish_run($1, $2, $3, $4, $5, $6, $7)"
+_BY_HOLDER = text(
+    "select finish_run(:tenant, :run, null, null, cast(:ending as jsonb), cast(:events as jsonb),"
+    " cast(:audit as jsonb))"
+)
 
 
-async def finish_run(
+async def finish_as_driver(
+    database: Database, lease: Lease, *, ending: Ending, entry: Entry, at: datetime
+) -> None:
+    """End the run under its lease, with the driver's last entry, in one round trip.
+
+    Raises:
+        LeaseLost: another worker drives the run now.
+    """
+    ended, events, audit = _told(
+        lease.tenant_id, run_id=lease.run_id, ending=ending, actor="system", at=at
+    )
+    await database.hot(
+        _BY_DRIVER,
+        lease.tenant_id,
+        lease.run_id,
+        lease.number,
+        entry_json(entry),
+        ended,
+        events,
+        audit,
+    )
+
+
+async def finish_held(
     connection: AsyncConnection, row: AnyRow, *, ending: Ending, actor: str, at: datetime
 ) -> None:
-    """End the run whose row the caller holds: questions withdrawn, waiting calls cancelled."""
-    tenant_id, run_id = TenantId(row.tenant_id), RunId(row.id)
+    """End the run whose row the caller holds."""
+    ended, events, audit = _told(
+        TenantId(row.tenant_id), run_id=RunId(row.id), ending=ending, actor=actor, at=at
+    )
+    values = {
+        "tenant": row.tenant_id,
+        "run": row.id,
+        "ending": ended,
+        "events": events,
+        "audit": audit,
+    }
+    await connection.execute(_BY_HOLDER, values)
+
+
+def _told(
+    tenant_id: TenantId, *, run_id: RunId, ending: Ending, actor: str, at: datetime
+) -> tuple[str, str, str]:
     error = ending.error
-    await connection.execute(
-        update(runs)
-        .where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
-        .values(
-            status=ending.status.value,
-            dispatch="ended",
-            driver=None,
-            pause_reason=None,
-            result=ending.result,
-            error_code=error.code if error else None,
-            error_message=error.message if error else None,
-            active_ms=runs.c.active_ms + ending.active_ms,
-            completed_at=func.now(),
-        )
-    )
-    await connection.execute(
-        update(approvals)
-        .where(
-            approvals.c.tenant_id == tenant_id,
-            approvals.c.run_id == run_id,
-            approvals.c.state == "pending",
-        )
-        .values(state="withdrawn", closed_at=func.now())
-    )
-    await connection.execute(
-        update(tool_calls)
-        .where(
-            tool_calls.c.tenant_id == tenant_id,
-            tool_calls.c.run_id == run_id,
-            tool_calls.c.state.in_(_STILL_OPEN),
-        )
-        .values(state=CallState.CANCELLED.value, settled_at=func.now())
-    )
-    await append_events(connection, tenant_id, run_id=run_id, events=(_ended(row, ending=ending),))
+    ended = {
+        "status": ending.status.value,
+        "result": ending.result,
+        "code": error.code if error else None,
+        "message": error.message if error else None,
+    }
     content: dict[str, Json] = {
         "status": ending.status.value,
-        "cost_micros": row.cost_micros,
+        "cost_micros": ending.cost_micros,
         "code": error.code if error else None,
     }
     record = audit_record(
-        tenant_id,
-        at=at,
-        action="run.ended",
-        actor=actor,
-        run_id=run_id,
-        content=content,
+        tenant_id, at=at, action="run.ended", actor=actor, run_id=run_id, content=content
     )
-    await append_audit(connection, record)
+    return json.dumps(ended), events_json([_event(ending)]), audit_json([record])
 
 
-def _ended(row: AnyRow, *, ending: Ending) -> Happened:
+def _event(ending: Ending) -> Happened:
     if ending.error is None:
-        done: dict[str, Json] = {"result": ending.result, "cost_micros": row.cost_micros}
+        done: dict[str, Json] = {"result": ending.result, "cost_micros": ending.cost_micros}
         return Happened(kind=EventKind.COMPLETED, data=done)
     return Happened(
         kind=EventKind.STOPPED,
@@ -85,6 +95,6 @@ def _ended(row: AnyRow, *, ending: Ending) -> Happened:
             "status": ending.status.value,
             "code": ending.error.code,
             "message": ending.error.message,
-            "cost_micros": row.cost_micros,
+            "cost_micros": ending.cost_micros,
         },
     )

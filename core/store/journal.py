@@ -1,7 +1,8 @@
 """The journal's writes: an entry becomes one call of one SQL function, in one round trip."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +14,7 @@ from core.domain.journal import Answered, CallUpdate, Entry, Happened, ToolUsage
 from core.domain.model import Price
 from core.domain.run import CallRecord, Lease
 from core.domain.tool import Failed, Inverse, Succeeded, ToolResult
+from core.ports import Written
 from core.store.database import Database
 from core.store.tables import audit_records, run_events, runs
 
@@ -29,12 +31,13 @@ class StoredJournal:
         """Take the database."""
         self._database = database
 
-    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> bool:
+    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> Written:
         """Keep the entry; see the port."""
-        cancelled = await self._database.hot(
-            _WRITE, lease.tenant_id, lease.run_id, lease.number, epoch, json.dumps(_entry(entry))
+        answer = await self._database.hot(
+            _WRITE, lease.tenant_id, lease.run_id, lease.number, epoch, entry_json(entry)
         )
-        return bool(cancelled)
+        now: dict[str, Any] = json.loads(str(answer))  # Any: as the function builds it
+        return Written(cancel_requested=now["cancel"], epoch=now["epoch"])
 
     async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
         """Keep a safe call without a run; see the port."""
@@ -112,13 +115,22 @@ async def append_events(
     )
 
 
-def result_columns(result: ToolResult | None) -> Row:
-    """Return the columns ``result`` and ``error`` of a call."""
-    return _result(result)
+def entry_json(entry: Entry) -> str:
+    """Return an entry as the journal function takes it."""
+    return json.dumps(_entry(entry))
 
 
-def inverse_json(inverse: Inverse | None) -> Row | None:
-    """Return the inverse as it is stored."""
+def events_json(events: Sequence[Happened]) -> str:
+    """Return events as the SQL functions take them."""
+    return json.dumps([{"kind": event.kind.value, "data": event.data} for event in events])
+
+
+def audit_json(records: Sequence[AuditRecord]) -> str:
+    """Return audit records as the SQL functions take them."""
+    return json.dumps([_audit(record) for record in records])
+
+
+def _inverse(inverse: Inverse | None) -> Row | None:
     return {"tool": inverse.tool, "arguments": inverse.arguments} if inverse else None
 
 
@@ -224,7 +236,7 @@ def _update(change: CallUpdate) -> Row:
         "verdict": change.verdict,
         "preview": change.preview,
         "digest": change.digest,
-        "inverse": inverse_json(change.inverse),
+        "inverse": _inverse(change.inverse),
         "attempt": int(change.attempt),
         "cost_micros": change.cost_micros,
         "duration_ms": change.duration_ms,

@@ -42,7 +42,7 @@ class StoredPeople:
             ).one_or_none()
         if row is None:
             raise Conflict("tenant_exists", tenant=name)
-        return _tenant(row)
+        return tenant_of(row)
 
     async def tenant(self, tenant_id: TenantId) -> Tenant:
         """Return the tenant as it is now.
@@ -55,7 +55,7 @@ class StoredPeople:
             row = found.one_or_none()
         if row is None:
             raise NotFound("not_found", noun="tenant")
-        return _tenant(row)
+        return tenant_of(row)
 
     async def create_principal(
         self, tenant_id: TenantId, *, email: str, roles: Sequence[Role], groups: Sequence[str] = ()
@@ -130,7 +130,9 @@ class StoredPeople:
         if tenant is None or person is None:
             raise NotFound("not_found", noun="person")
         return Standing(
-            tenant=_tenant(tenant), principal=principal_of(person), disabled_tools=frozenset(tools)
+            tenant=tenant_of(tenant),
+            principal=principal_of(person),
+            disabled_tools=frozenset(tools),
         )
 
     async def disabled_tools(self, tenant_id: TenantId) -> frozenset[str]:
@@ -179,5 +181,6 @@ def principal_of(row: Row[tuple[object, ...]]) -> Principal:
     )
 
 
-def _tenant(row: Row[tuple[object, ...]]) -> Tenant:
+def tenant_of(row: Row[tuple[object, ...]]) -> Tenant:
+    """Return the tenant that a row of ``tenants`` tells of."""
     return Tenant(id=TenantId(row.id), name=row.name, tier=Tier(row.tier), epoch=row.epoch)

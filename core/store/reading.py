@@ -1,6 +1,7 @@
 """Reading a run whole: its row, its steps and calls, its people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, select, tuple_
@@ -8,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
 from core.domain.principal import Principal
-from core.domain.run import Run, RunKind, Step
+from core.domain.run import Lease, Run, RunKind, Step
 from core.errors import NotFound
-from core.store.principals import principal_of
-from core.store.rows import AnyRow, call_of, run_of, step_of
+from core.ports import DrivenRun, Standing
+from core.store.principals import principal_of, tenant_of
+from core.store.rows import AnyRow, call_of, row_of, run_of, step_of
 from core.store.tables import principals, runs, steps, tool_calls, usage_events
 
 
@@ -52,7 +54,37 @@ async def whole(connection: AsyncConnection, row: AnyRow) -> Run:
         .order_by(tool_calls.c.step, tool_calls.c.position)
     )
     people = await people_of(connection, TenantId(row.tenant_id), ids=[row.requester_id])
-    requester = people[row.requester_id]
+    return _put_together(
+        row, requester=people[row.requester_id], answers=list(answers), asked=list(asked)
+    )
+
+
+def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds it
+    """Return what the SQL function ``take_run`` gave its driver."""
+    row, person = row_of(taken["run"]), row_of(taken["requester"])
+    requester = principal_of(person)
+    standing = Standing(
+        tenant=tenant_of(row_of(taken["tenant"])),
+        principal=requester,
+        disabled_tools=frozenset(taken["disabled_tools"]),
+    )
+    run = _put_together(
+        row,
+        requester=requester,
+        answers=[row_of(step) for step in taken["steps"]],
+        asked=[row_of(call) for call in taken["calls"]],
+    )
+    return DrivenRun(
+        lease=Lease(tenant_id=run.tenant_id, run_id=run.id, segment=run.segment, number=run.lease),
+        run=run,
+        scopes=frozenset(row.scopes),
+        standing=None if person.disabled_at else standing,
+    )
+
+
+def _put_together(
+    row: AnyRow, *, requester: Principal, answers: Sequence[AnyRow], asked: Sequence[AnyRow]
+) -> Run:
     calls = [call_of(call, requester=requester) for call in asked]
     if row.kind == RunKind.CALL.value:
         only = Step(number=0, answer=None, calls=tuple(calls))

@@ -1,8 +1,11 @@
 """Rows of the run's tables as nouns, shared by the repositories that read them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import Row
 
@@ -23,6 +26,12 @@ from core.domain.run import (
 from core.domain.tool import CallState, Failed, Inverse, Succeeded, ToolCall, ToolResult
 
 AnyRow = Row[tuple[object, ...]]
+
+
+def row_of(columns: Mapping[str, Any]) -> AnyRow:  # Any: columns of any type
+    """Return a row that came as JSON from a SQL function: ids and times as themselves again."""
+    typed = {name: _typed(name, value) for name, value in columns.items()}
+    return cast("AnyRow", SimpleNamespace(**typed))
 
 
 def run_of(row: AnyRow, *, requester: Principal, steps: tuple[Step, ...] = ()) -> Run:
@@ -129,6 +138,16 @@ def call_of(row: AnyRow, *, requester: Principal) -> CallRecord:
         started_at=row.started_at,
         settled_at=row.settled_at,
     )
+
+
+def _typed(name: str, value: Any) -> Any:  # noqa: ANN401 - columns of any type
+    if not isinstance(value, str):
+        return value
+    if name in {"id", "undoes"} or name.endswith("_id"):
+        return UUID(value)
+    if name.endswith("_at"):
+        return datetime.fromisoformat(value)
+    return value
 
 
 def _price(model: str, prices: Mapping[str, str]) -> Price:

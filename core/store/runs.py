@@ -1,27 +1,29 @@
 """Runs: starting and cancelling them, and reading them and their calls back."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
+from sqlalchemy import and_, or_, select, update
 
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
 from core.domain.run import CallRecord, Run, RunStatus, StopCause
-from core.domain.tool import CallState, ToolCall
+from core.domain.tool import ToolCall
 from core.errors import Conflict, NotFound
 from core.ports import Clock, Ending
 from core.store.database import Database
-from core.store.ending import finish_run
-from core.store.journal import append_audit, append_events
+from core.store.ending import finish_held
+from core.store.journal import append_audit, audit_json, events_json
 from core.store.reading import people_of, run_row_of, whole
 from core.store.rows import agent_json, call_of, run_of
 from core.store.tables import runs, tool_calls
 
-_OPEN = tuple(state.value for state in CallState if not state.is_settled)
+_BEGIN = "select begin_run($1, $2, $3, $4, $5)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,25 +67,23 @@ class StoredRuns:
         Raises:
             Conflict: ``undone_already``.
         """
-        run = beginning.run
-        async with self._database.for_tenant(run.tenant_id) as connection:
-            joined = await _joined(connection, beginning)
-            if joined is not None:
-                return joined
-            await connection.execute(insert(runs).values(_run_row(beginning)))
-            if beginning.call is not None:
-                added = await connection.execute(
-                    upsert(tool_calls)
-                    .values(_call_row(beginning, beginning.call))
-                    .on_conflict_do_nothing()
-                    .returning(tool_calls.c.id)
-                )
-                if added.one_or_none() is None:
-                    # Somebody else's identical request, or undo, was quicker by a moment.
-                    raise Conflict("undone_already" if beginning.undoes else "request_repeated")
-            await append_events(connection, run.tenant_id, run_id=run.id, events=beginning.events)
-            await append_audit(connection, beginning.audit)
-        return Started(run_id=run.id, segment=run.segment, joined=False)
+        try:
+            answer = await self._database.hot(
+                _BEGIN,
+                beginning.run.tenant_id,
+                json.dumps(_run_row(beginning)),
+                json.dumps(_call_row(beginning, beginning.call)) if beginning.call else None,
+                events_json(beginning.events),
+                audit_json([beginning.audit]),
+            )
+        except asyncpg.UniqueViolationError as error:
+            # Somebody else's identical request, or undo, was quicker by a moment.
+            code = "undone_already" if beginning.undoes else "request_repeated"
+            raise Conflict(code) from error
+        begun: dict[str, Any] = json.loads(str(answer))  # Any: as begin_run builds it
+        return Started(
+            run_id=RunId(UUID(begun["run_id"])), segment=begun["segment"], joined=begun["joined"]
+        )
 
     async def cancel(
         self, tenant_id: TenantId, *, run_id: RunId, actor: str, cause: StopCause
@@ -116,8 +116,8 @@ class StoredRuns:
                     .values(cancel_requested=True)
                 )
                 return
-            ending = Ending(status=RunStatus.CANCELLED, error=cause)
-            await finish_run(connection, row, ending=ending, actor=actor, at=self._clock.now())
+            ending = Ending(status=RunStatus.CANCELLED, cost_micros=row.cost_micros, error=cause)
+            await finish_held(connection, row, ending=ending, actor=actor, at=self._clock.now())
 
     async def get(self, tenant_id: TenantId, *, run_id: RunId) -> Run:
         """Return the run with its steps.
@@ -174,38 +174,12 @@ class StoredRuns:
         return tuple(run_of(row, requester=people[row.requester_id]) for row in rows)
 
 
-async def _joined(connection: AsyncConnection, beginning: Beginning) -> Started | None:
-    """Return the run that this one repeats: the client's key, or the same call still open."""
-    run = beginning.run
-    mine = and_(runs.c.tenant_id == run.tenant_id, runs.c.requester_id == run.requester.id)
-    same: list[ColumnElement[bool]] = []
-    if beginning.client_key is not None:
-        same.append(runs.c.client_key == beginning.client_key)
-    if beginning.request_digest is not None:
-        same.append(
-            exists().where(
-                tool_calls.c.tenant_id == runs.c.tenant_id,
-                tool_calls.c.run_id == runs.c.id,
-                tool_calls.c.request_digest == beginning.request_digest,
-                tool_calls.c.state.in_(_OPEN),
-            )
-        )
-    if not same:
-        return None
-    found = await connection.execute(
-        select(runs.c.id, runs.c.segment).where(mine, or_(*same)).limit(1)
-    )
-    row = found.one_or_none()
-    return Started(run_id=RunId(row.id), segment=row.segment, joined=True) if row else None
-
-
 def _run_row(beginning: Beginning) -> dict[str, object]:
     run = beginning.run
     talk = run.conversation
     return {
-        "tenant_id": run.tenant_id,
-        "id": run.id,
-        "requester_id": run.requester.id,
+        "id": str(run.id),
+        "requester_id": str(run.requester.id),
         "kind": run.kind.value,
         "agent": run.agent.agent,
         "agent_version": run.agent.version,
@@ -215,8 +189,6 @@ def _run_row(beginning: Beginning) -> dict[str, object]:
         "scopes": sorted(beginning.scopes),
         "conversation": {"surface": talk.surface, "address": talk.address} if talk else None,
         "client_key": beginning.client_key,
-        "status": run.status.value,
-        "dispatch": "queued",
         "budget_micros": run.agent.budget_micros,
         "max_steps": run.agent.max_steps,
     }
@@ -224,16 +196,11 @@ def _run_row(beginning: Beginning) -> dict[str, object]:
 
 def _call_row(beginning: Beginning, call: ToolCall) -> dict[str, object]:
     return {
-        "tenant_id": call.tenant_id,
-        "id": call.id,
-        "run_id": call.run_id,
-        "step": call.step,
-        "position": call.index,
-        "requester_id": call.requester.id,
+        "id": str(call.id),
+        "requester_id": str(call.requester.id),
         "via": call.via,
         "tool": call.tool,
         "arguments": call.arguments,
         "request_digest": beginning.request_digest,
-        "undoes": beginning.undoes,
-        "state": CallState.REQUESTED.value,
+        "undoes": str(beginning.undoes) if beginning.undoes else None,
     }

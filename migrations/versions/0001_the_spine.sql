@@ -461,8 +461,9 @@ create trigger raise_epoch after insert or update or delete on tool_settings for
 -- The journal: every write of a driven run goes through this one function, in one round trip and one transaction.
 -- p_entry: {"cost", "step", "active_ms", "answers": [], "calls": [], "usage": [], "events": [], "audit": []}
 -- Raises SP001 where the lease is not the run's any more, SP002 where the tenant's epoch is not p_epoch (null: any).
+-- Returns whether the run is asked to cancel, and the tenant's epoch now.
 create function journal(p_tenant uuid, p_run uuid, p_lease int, p_epoch bigint, p_entry jsonb)
-returns boolean language plpgsql as $$
+returns jsonb language plpgsql as $$
 declare
   v_seq int;
   v_cancel boolean;
@@ -538,7 +539,111 @@ begin
       from jsonb_to_recordset(p_entry->'audit') as r(id uuid, at timestamptz, action text, actor text, run_id uuid,
            call_id uuid, tool text, content text, digest text);
   end if;
-  return v_cancel;
+  return jsonb_build_object(
+    'cancel', v_cancel, 'epoch', (select epoch from tenants where id = p_tenant));
+end $$;
+
+-- A run is started, queued; or the one is returned that it repeats: the client's own key, or the same direct call still open.
+-- p_run and p_call hold columns of runs and tool_calls.
+create function begin_run(p_tenant uuid, p_run jsonb, p_call jsonb, p_events jsonb, p_audit jsonb)
+returns jsonb language plpgsql as $$
+declare
+  v_run runs;
+  v_call tool_calls;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select r.* into v_run from runs r
+    where r.tenant_id = p_tenant and r.requester_id = (p_run->>'requester_id')::uuid
+      and (r.client_key = p_run->>'client_key' or exists (
+        select 1 from tool_calls c
+        where c.tenant_id = p_tenant and c.run_id = r.id and c.requester_id = r.requester_id
+          and c.request_digest = p_call->>'request_digest'
+          and c.state in ('requested', 'pending_approval', 'running', 'unknown')))
+    limit 1;
+  if found then
+    return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true);
+  end if;
+  v_run := jsonb_populate_record(null::runs, p_run);
+  insert into runs (tenant_id, id, requester_id, kind, agent, agent_version, config, task, via, scopes, conversation,
+                    client_key, status, dispatch, budget_micros, max_steps, event_seq)
+    values (p_tenant, v_run.id, v_run.requester_id, v_run.kind, v_run.agent, v_run.agent_version, v_run.config, v_run.task,
+            v_run.via, v_run.scopes, v_run.conversation, v_run.client_key, 'pending', 'queued', v_run.budget_micros,
+            v_run.max_steps, jsonb_array_length(p_events));
+  if p_call is not null then
+    v_call := jsonb_populate_record(null::tool_calls, p_call);
+    insert into tool_calls (tenant_id, id, run_id, requester_id, via, tool, arguments, request_digest, undoes, state)
+      values (p_tenant, v_call.id, v_run.id, v_call.requester_id, v_call.via, v_call.tool, v_call.arguments,
+              v_call.request_digest, v_call.undoes, 'requested');
+  end if;
+  perform tell(p_tenant, v_run.id, 0, p_events, p_audit);
+  return jsonb_build_object('run_id', v_run.id, 'segment', 1, 'joined', false);
+end $$;
+
+-- Events behind number p_seq, and audit records, in whoever's transaction.
+create function tell(p_tenant uuid, p_run uuid, p_seq int, p_events jsonb, p_audit jsonb)
+returns void language plpgsql as $$
+begin
+  insert into run_events (tenant_id, run_id, seq, kind, data)
+    select p_tenant, p_run, p_seq + e.n, e.event->>'kind', e.event->'data'
+    from jsonb_array_elements(p_events) with ordinality as e(event, n);
+  insert into audit_records (tenant_id, id, at, action, actor, run_id, call_id, tool, content, digest)
+    select p_tenant, id, at, action, actor, run_id, call_id, tool, content, digest
+    from jsonb_to_recordset(p_audit) as r(id uuid, at timestamptz, action text, actor text, run_id uuid,
+         call_id uuid, tool text, content text, digest text);
+end $$;
+
+-- The run's lease for p_driver, with all that driving needs; null where the segment is not due any more.
+create function take_run(p_tenant uuid, p_run uuid, p_segment int, p_driver text)
+returns jsonb language plpgsql as $$
+declare
+  v_run runs;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  update runs set lease = lease + 1, dispatch = 'driving', driver = p_driver, status = 'running', pause_reason = null,
+                  started_at = coalesce(started_at, now())
+    where tenant_id = p_tenant and id = p_run and segment = p_segment and dispatch in ('queued', 'driving')
+    returning * into v_run;
+  if not found then
+    return null;
+  end if;
+  return jsonb_build_object(
+    'run', to_jsonb(v_run),
+    'tenant', (select to_jsonb(t) from tenants t where t.id = p_tenant),
+    'requester', (select to_jsonb(p) from principals p where p.tenant_id = p_tenant and p.id = v_run.requester_id),
+    'disabled_tools', coalesce((select jsonb_agg(s.tool) from tool_settings s
+                                where s.tenant_id = p_tenant and not s.enabled), '[]'),
+    'steps', coalesce((select jsonb_agg(to_jsonb(s) || jsonb_build_object('unit_prices', u.unit_prices) order by s.number)
+                       from steps s join usage_events u on u.tenant_id = s.tenant_id and u.run_id = s.run_id
+                         and u.step = s.number and u.kind = 'model'
+                       where s.tenant_id = p_tenant and s.run_id = p_run), '[]'),
+    'calls', coalesce((select jsonb_agg(to_jsonb(c) order by c.step, c.position) from tool_calls c
+                       where c.tenant_id = p_tenant and c.run_id = p_run), '[]'));
+end $$;
+
+-- A run ends for good: questions withdrawn, waiting calls cancelled. With a lease only its holder ends it (SP001), after its
+-- last entry is kept; without one the caller holds the run's row. Returns nothing.
+create function finish_run(p_tenant uuid, p_run uuid, p_lease int, p_entry jsonb, p_ending jsonb, p_events jsonb, p_audit jsonb)
+returns void language plpgsql as $$
+declare
+  v_seq int;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  if p_lease is not null then
+    perform journal(p_tenant, p_run, p_lease, null, p_entry);
+  end if;
+  update runs set status = p_ending->>'status', dispatch = 'ended', driver = null, pause_reason = null,
+      result = p_ending->>'result', error_code = p_ending->>'code', error_message = p_ending->>'message',
+      event_seq = event_seq + jsonb_array_length(p_events), completed_at = now()
+    where tenant_id = p_tenant and id = p_run and dispatch <> 'ended'
+    returning event_seq - jsonb_array_length(p_events) into v_seq;
+  if not found then
+    raise exception 'lease lost' using errcode = 'SP001';
+  end if;
+  update approvals set state = 'withdrawn', closed_at = now()
+    where tenant_id = p_tenant and run_id = p_run and state = 'pending';
+  update tool_calls set state = 'cancelled', settled_at = now()
+    where tenant_id = p_tenant and run_id = p_run and state in ('requested', 'pending_approval');
+  perform tell(p_tenant, p_run, v_seq, p_events, p_audit);
 end $$;
 
 -- A safe call straight from a front door: checked against the epoch it was judged under, metered, recorded; one commit.
