@@ -58,8 +58,10 @@ class Teller:
             self._close_line()
         self._open_line(self._finished)
         rest = text[len(self._said) :]
-        cost = Text(f"  {dollars(data['cost_micros'])}", style="dim")
-        self._console.print(Text(rest, style="cyan").append_text(cost), end="", soft_wrap=True)
+        calls = ", ".join(str(tool) for tool in cast("Sequence[Json]", data["calls"]))
+        aside = f"{f'  -> {calls}' if calls else ''}  {dollars(data['cost_micros'])}"
+        line = Text(rest, style="cyan").append(aside, style="dim not bold")
+        self._console.print(line, end="", soft_wrap=True)
         self._close_line()
 
     def _open_line(self, step: int) -> None:

@@ -74,6 +74,11 @@ def table(*columns: str, rows: Sequence[Sequence[object]], none: str) -> Rendera
     return shown
 
 
+def as_json_given() -> bool:
+    """Return whether the command that runs was asked for JSON."""
+    return bool(click.get_current_context().params.get("as_json"))
+
+
 def wants_json(arguments: Sequence[str]) -> bool:
     """Return whether these arguments ask for JSON, even where they are wrong otherwise."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
