@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import insert, select, update
 
 from core.domain.ids import RunId, TenantId
@@ -30,7 +31,13 @@ from core.store.tables import principals, runs, steps, tenants
 from core.store.workers import Heartbeat
 
 # Half the waiting of a real worker.
-BRISK = Pace(sweep_seconds=0.25, queued_seconds=0.5, stale_seconds=2.5, steady_seconds=1.5)
+BRISK = Pace(
+    sweep_seconds=0.25,
+    queued_seconds=0.5,
+    stale_seconds=2.5,
+    steady_seconds=1.5,
+    orphan_seconds=1.0,
+)
 
 
 class SystemClock:
@@ -142,17 +149,28 @@ class Runs:
 
     async def drive(self, tenant_id: TenantId, run_id: RunId, segment: int) -> None:
         self.driven.append((run_id, segment))
-        lease = await self._rows.take(tenant_id, run_id=run_id, segment=segment)
-        if lease is None:
-            return
         async with self._database.for_tenant(tenant_id) as connection:
             row = (
                 await connection.execute(
-                    select(runs.c.task, runs.c.current_step).where(
-                        runs.c.tenant_id == tenant_id, runs.c.id == run_id
+                    update(runs)
+                    .where(
+                        runs.c.tenant_id == tenant_id,
+                        runs.c.id == run_id,
+                        runs.c.segment == segment,
+                        runs.c.dispatch.in_(["queued", "driving"]),
                     )
+                    .values(
+                        dispatch="driving",
+                        status="running",
+                        driver=self._executor_id,
+                        lease=runs.c.lease + 1,
+                    )
+                    .returning(runs.c.lease, runs.c.task, runs.c.current_step)
                 )
-            ).one()
+            ).one_or_none()
+        if row is None:
+            return
+        lease = Lease(tenant_id=tenant_id, run_id=run_id, segment=segment, number=row.lease)
         script = Script(**json.loads(row.task))
         await _act(script.act, segment=segment)
         for number in range(row.current_step + 1, script.steps + 1):
@@ -214,6 +232,8 @@ async def _act(act: str, *, segment: int) -> None:
     match act:
         case "crash":
             raise ValueError(act)
+        case "crash once" if segment == 1:
+            raise ValueError(act)
         case "hang" if segment == 1:
             time.sleep(3600)  # noqa: ASYNC251 - the loop is to hang
         case "linger" if segment == 1:
@@ -243,7 +263,7 @@ async def worker(
         beats=Heartbeat(
             url,
             executor_id=executor_id,
-            clock=clock,
+            clock=SystemClock(),
             role=APP_ROLE,
             first_seconds=first_seconds,
             every_seconds=pace.stale_seconds / 5,
@@ -276,5 +296,7 @@ async def _main(url: str, *, executor_id: str, pace: Pace) -> None:
 
 
 if __name__ == "__main__":
+    # Nobody reads a worker's output after its first line, and a full pipe would stop it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     pace = Pace() if "--real-pace" in sys.argv else BRISK
     asyncio.run(_main(sys.argv[1], executor_id=sys.argv[2], pace=pace))

@@ -33,7 +33,12 @@ def migrate(privileged_url: str, *, application_role: str) -> None:
     try:
         # Workers set its limits. Here already, because a queue that is registered after the launch
         # of the first worker would wait a second for its thread.
-        client.register_queue(of_segment.QUEUE, partition_concurrency=1, on_conflict="never_update")
+        client.register_queue(
+            of_segment.QUEUE,
+            partition_concurrency=1,
+            polling_interval_sec=of_segment.POLL_SECONDS,
+            on_conflict="never_update",
+        )
     finally:
         client.destroy()
         engine.dispose()

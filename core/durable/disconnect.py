@@ -95,7 +95,6 @@ def engine_of(connections: Connections, *, pool_size: int) -> Engine:
         pool_size=pool_size,
         # Bounded by DBOS's threads instead: a wait for the pool can not be woken at the end.
         max_overflow=-1,
-        pool_pre_ping=True,
     )
     event.listen(engine, "handle_error", _notice_disconnect)
     return engine

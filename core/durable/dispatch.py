@@ -36,7 +36,6 @@ from core.ports import Clock, Dispatcher
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_POLL_SECONDS = 0.1
 _POOL_SIZE = 4
 _THREADS = 16
 _ENQUEUE_SECONDS = 3.0
@@ -245,7 +244,7 @@ class SegmentWorker(Dispatcher):
                 of_segment.QUEUE,
                 worker_concurrency=self._concurrency,
                 partition_concurrency=self._tenant_concurrency,
-                polling_interval_sec=_POLL_SECONDS,
+                polling_interval_sec=of_segment.POLL_SECONDS,
                 on_conflict="always_update",
             )
         except dbos_error.DBOSInitializationError as error:
@@ -305,6 +304,9 @@ class SegmentWorker(Dispatcher):
             await self._while_unavailable(drive, log=log)
         except LeaseLost:
             log.info("segment.lease_lost")
+        except Unavailable as error:
+            # The sweep finds the run again when there is a database to sweep.
+            log.warning("segment.given_up", error=error.code)
         except Exception as error:  # a worker's main loop: one run's error must not end others
             log.exception("segment.crashed", error=type(error).__name__)
             crash = error

@@ -10,6 +10,7 @@ VERSION = "segments-1"
 SCHEMA = "dbos"
 QUEUE = "segments"
 WORKFLOW = "drive_segment"
+POLL_SECONDS = 0.1
 
 
 def workflow_id(run_id: RunId, *, segment: int) -> str:

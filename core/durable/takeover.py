@@ -24,7 +24,8 @@ class Pace:
 
     ``queued_seconds``: an enqueue that follows its commit takes milliseconds.
     ``stale_seconds``: five missed beats; a hung loop, a frozen and a dead process look the same.
-    ``steady_seconds``: after an outage every last beat is old; time to beat before being judged.
+    ``steady_seconds``: after an outage every last beat is old; time to connect and beat before
+    being judged.
     ``orphan_seconds``: a segment that is ours in the tables and not in memory, until we believe
     the memory; longer than an enqueue and an outcome take on their way.
     """
@@ -32,7 +33,7 @@ class Pace:
     sweep_seconds: float = 0.5
     queued_seconds: float = 2.0
     stale_seconds: float = 5.0
-    steady_seconds: float = 3.0
+    steady_seconds: float = 5.0
     orphan_seconds: float = 10.0
 
 

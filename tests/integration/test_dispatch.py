@@ -26,10 +26,27 @@ class HoursAhead(SystemClock):
         return super().now() + timedelta(hours=2)
 
 
+class Leaping(SystemClock):
+    """Lets eleven minutes pass between two looks, for all but the heart."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def monotonic(self) -> float:
+        self._looks += 1
+        return super().monotonic() + self._looks * 660
+
+
 class Failing(Runs):
-    """Raises each of ``errors`` once before it drives."""
+    """Raises each of ``errors`` once before it drives; cannot record a crash."""
 
     errors: tuple[Exception, ...] = ()
+
+    async def fail(
+        self, tenant_id: TenantId, run_id: RunId, segment: int, error: Exception
+    ) -> None:
+        del tenant_id, run_id, segment, error
+        raise ValueError
 
     async def drive(self, tenant_id: TenantId, run_id: RunId, segment: int) -> None:
         if self.errors:
@@ -223,6 +240,58 @@ async def test_segment_waits_for_a_database_that_is_away(
         await _all_ended(runs, tenant_id, count=1)
 
     assert (await runs.states(tenant_id))[run_id][1] == 1
+
+
+async def test_segment_that_waited_too_long_for_its_database_is_renewed(
+    urls: Urls, database: Database, executor_id: str
+) -> None:
+    runs = Failing(database, executor_id=executor_id)
+    runs.errors = (Unavailable("database_unavailable"),)
+    tenant_id = await runs.tenant("acme")
+    [run_id] = await runs.start(tenant_id)
+
+    async with worker(
+        urls.app, runs=runs, database=database, executor_id=executor_id, clock=Leaping()
+    ) as it:
+        await it.enqueue(tenant_id, run_id=run_id, segment=1)
+        await _all_ended(runs, tenant_id, count=1)
+
+    assert (await runs.states(tenant_id))[run_id][1] == 2
+
+
+async def test_crash_that_could_not_be_recorded_is_driven_again(
+    urls: Urls, database: Database, executor_id: str
+) -> None:
+    runs = Failing(database, executor_id=executor_id)
+    tenant_id = await runs.tenant("acme")
+    [run_id] = await runs.start(tenant_id, script=Script(act="crash once"))
+
+    async with worker(urls.app, runs=runs, database=database, executor_id=executor_id) as it:
+        await it.enqueue(tenant_id, run_id=run_id, segment=1)
+        await _all_ended(runs, tenant_id, count=1)
+
+    assert (await runs.states(tenant_id))[run_id][1] == 2
+
+
+async def test_worker_that_leaves_lets_go_of_its_segments_for_the_next(
+    urls: Urls, database: Database, runs: Runs, executor_id: str
+) -> None:
+    tenant_id = await runs.tenant("acme")
+    [run_id] = await runs.start(tenant_id, script=Script(act="linger"))
+
+    async with worker(urls.app, runs=runs, database=database, executor_id=executor_id) as it:
+        await it.enqueue(tenant_id, run_id=run_id, segment=1)
+
+        async def driven() -> bool:
+            return (await runs.states(tenant_id))[run_id][0] == "driving"
+
+        await until(driven)
+    assert (await runs.states(tenant_id))[run_id][:2] == ("driving", 1)
+
+    later = Runs(database, executor_id="later")
+    async with worker(urls.app, runs=later, database=database, executor_id="later"):
+        await _all_ended(runs, tenant_id, count=1)
+    assert (await runs.states(tenant_id))[run_id] == ("ended", 2, "later")
 
 
 async def test_lost_lease_ends_the_segment_without_failing_the_run(

@@ -73,6 +73,11 @@ async def test_every_run_ends_although_postgresql_crashes_under_the_worker(
 
         await until(all_have_ended, seconds=60)
 
+        async def no_place_is_held() -> bool:
+            return not await it.claimed(limit=1000)
+
+        await until(no_place_is_held)
+
     for tenant_id in of_tenant:
         for made in (await runs.steps_of(tenant_id)).values():
             assert len(made) == 10

@@ -164,7 +164,7 @@ async def test_only_claims_of_workers_without_a_pulse_are_given_up(sweeping: Swe
 
 
 async def test_worker_whose_own_pulse_was_broken_judges_nobody(sweeping: Sweeping) -> None:
-    sweeping.pulse.steady = 2.9
+    sweeping.pulse.steady = 4.9
     sweeping.directory.due = [_due(abandoned=True)]
     sweeping.queue.claims = [Claimed(workflow_id="run:a:1", executor_id="dead")]
 
