@@ -41,7 +41,9 @@ class Arguments(BaseModel):
 class Output(BaseModel):
     """What a tool returns: data, never a sentence that confirms."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
+    )
 
 
 S_co = TypeVar("S_co", covariant=True)
