@@ -48,8 +48,9 @@ class Approvers:
     def in_words(self) -> str:
         """Return who may answer, for a sentence: ``an approver``, ``2 admins of finance``."""
         people = ", ".join(sorted(self.people))
-        noun = "approver" if self.role is Role.APPROVER else self.role.value
-        crowd = f"{self.needed} different {noun}s" if self.needed > 1 else f"an {noun}"
+        noun = self.role.value
+        article = "a" if self.role is Role.MEMBER else "an"
+        crowd = f"{self.needed} different {noun}s" if self.needed > 1 else f"{article} {noun}"
         of = f" of {', '.join(sorted(self.groups))}" if self.groups else ""
         return people or f"{crowd}{of}"
 
