@@ -1,6 +1,7 @@
 """Deciding: may this person answer, and does the answer settle the question?"""
 
 from dataclasses import replace
+from datetime import datetime
 
 from approvals.grants import granted_by
 from approvals.records import ApprovalRecords, OpenQuestion
@@ -15,7 +16,7 @@ from core.domain.approval import (
     Question,
 )
 from core.domain.audit import audit_record
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, storable
 from core.domain.event import EventKind
 from core.domain.ids import ApprovalId
 from core.domain.journal import Happened
@@ -65,18 +66,20 @@ class Decider:
             raise Forbidden("missing_scope", scope="approvals:decide")
         if len(reason) > _REASON_LENGTH:
             raise InvalidInput("reason_too_long", limit=_REASON_LENGTH)
-        tenant_id = caller.tenant_id
+        tenant_id, now = caller.tenant_id, self._clock.now()
         async with self._records.closing(tenant_id, approval_id=approval_id) as question:
-            _check(question.approval, caller=caller, answer=answer, digest=digest, scope=scope)
+            _check(
+                question.approval, caller=caller, answer=answer, digest=digest, scope=scope, now=now
+            )
             decision = Decision(
                 approval_id=approval_id,
                 principal=caller.principal,
                 answer=answer,
                 scope=scope,
-                reason=reason,
+                reason=storable(reason),
                 digest=digest,
                 via=caller.via,
-                decided_at=self._clock.now(),
+                decided_at=now,
             )
             await question.add(decision)
             approval, segment = await self._settle(question, decision=decision)
@@ -109,7 +112,7 @@ class Decider:
                 if len(decisions) < approval.approvers.needed:
                     return approval, None
                 state = ApprovalState.APPROVED
-                grant = granted_by(approval, decisions=decisions, now=self._clock.now())
+                grant = granted_by(approval, decisions=decisions, now=decision.decided_at)
         segment = await question.close(state, grant=grant)
         closed = replace(approval, state=state, closed_at=decision.decided_at)
         return closed, segment
@@ -146,7 +149,13 @@ class Decider:
 
 
 def _check(
-    approval: Approval, *, caller: Caller, answer: Answer, digest: str, scope: GrantScope
+    approval: Approval,
+    *,
+    caller: Caller,
+    answer: Answer,
+    digest: str,
+    scope: GrantScope,
+    now: datetime,
 ) -> None:
     """Refuse whoever may not answer first, so that nobody else learns how it stands."""
     person, approvers = caller.principal, approval.approvers
@@ -157,6 +166,9 @@ def _check(
         raise Forbidden("scope_needs_admin")
     if approval.state is not ApprovalState.PENDING:
         raise Conflict("approval_closed", state=approval.state.value)
+    if approval.expires_at <= now:
+        # Its time is over, whether or not the sweep has come by.
+        raise Conflict("approval_closed", state=ApprovalState.EXPIRED.value)
     if digest != approval.digest:
         raise Conflict("wrong_digest")
     if answer not in _ANSWERS[approval.question]:

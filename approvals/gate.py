@@ -100,20 +100,21 @@ class ApprovalGate:
             run_id=run_id,
             tool=question.tool.name,
         )
-        people = await self._records.people(tenant_id, ids=[g.granted_by.id for g in grants])
+        givers = [giver.id for grant in grants for giver in grant.granted_by]
+        people = await self._records.people(tenant_id, ids=givers)
         for grant in grants:
             usable = fits(
                 grant,
                 requester=question.call.requester.id,
                 tool_version=question.tool.version,
                 arguments=question.call.arguments,
-                grantor=people.get(grant.granted_by.id),
+                demanded=question.verdict.approvers,
+                people=people,
                 now=now,
             )
-            # A grant is as strong as the question it answered: it cannot stand for more people.
-            strong = question.verdict.approvers.needed <= grant.approvers.needed
-            if usable and strong and await self._records.use(grant, now=now):
-                return Covered(by=(grant.granted_by.email,), how="grant", reference=str(grant.id))
+            if usable and await self._records.use(grant, now=now):
+                by = tuple(giver.email for giver in grant.granted_by)
+                return Covered(by=by, how="grant", reference=str(grant.id))
         return None
 
     async def _ask(

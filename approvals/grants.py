@@ -1,13 +1,16 @@
 """Standing permissions: what a wider yes allows, and when it is used up. Pure but for the clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid5
 
+from approvals.routing import objection
 from core.domain.approval import Approval, Decision, Grant, GrantScope
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, canonical_json
 from core.domain.ids import GrantId, PrincipalId
 from core.domain.principal import Principal
+from core.domain.verdict import Approvers
 
 _RUN_DAYS = 8
 _ALWAYS_DAYS = 365
@@ -21,7 +24,6 @@ def granted_by(approval: Approval, *, decisions: Sequence[Decision], now: dateti
     the tool for the whole tenant, for a year.
     """
     scope = min((decision.scope for decision in decisions), key=_WIDTH.__getitem__)
-    last = decisions[-1]
     match scope:
         case GrantScope.ONCE:
             return None
@@ -37,7 +39,7 @@ def granted_by(approval: Approval, *, decisions: Sequence[Decision], now: dateti
         tool=approval.tool,
         tool_version=approval.tool_version,
         pattern={},
-        granted_by=last.principal,
+        granted_by=tuple(decision.principal for decision in decisions),
         approvers=approval.approvers,
         expires_at=now + timedelta(days=days),
         uses_left=None,
@@ -50,19 +52,29 @@ def fits(
     requester: PrincipalId,
     tool_version: int,
     arguments: JsonObject,
-    grantor: Principal | None,
+    demanded: Approvers,
+    people: Mapping[PrincipalId, Principal],
     now: datetime,
 ) -> bool:
-    """Return whether the grant covers a call; ``grantor`` is who gave it, as they are now.
+    """Return whether the grant covers a call of which ``demanded`` is asked now.
 
-    Nobody's own grant covers their own call: that would be deciding for oneself in advance.
+    ``people`` are those who gave it, as they are now. A grant says what they would say if they
+    were asked: it counts as far as they may still answer, and nobody's own covers their own call.
     """
+    demanded = replace(demanded, allow_requester=False)
+    voices = {
+        giver.id
+        for giver in grant.granted_by
+        if (now_is := people.get(giver.id)) is not None
+        and objection(now_is, approvers=demanded, requester=requester) is None
+    }
     return (
-        grantor is not None
-        and grantor.may_approve
-        and grantor.id != requester
+        len(voices) >= demanded.needed
         and grant.expires_at > now
         and grant.uses_left != 0
         and grant.tool_version == tool_version
-        and all(arguments.get(name) == value for name, value in grant.pattern.items())
+        and all(
+            name in arguments and canonical_json(arguments[name]) == canonical_json(value)
+            for name, value in grant.pattern.items()
+        )
     )

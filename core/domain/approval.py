@@ -91,6 +91,7 @@ class Grant:
 
     ``pattern`` maps argument names to the exact values they must have; an empty one fits all.
     ``run_id`` limits it to a run, ``requester_id`` to a person. None ``uses_left``: no count.
+    ``granted_by`` are all whose yes it took, the last one last.
     """
 
     id: GrantId
@@ -100,7 +101,7 @@ class Grant:
     tool: str
     tool_version: int
     pattern: JsonObject
-    granted_by: Principal
+    granted_by: tuple[Principal, ...]
     approvers: Approvers
     expires_at: datetime
     uses_left: int | None

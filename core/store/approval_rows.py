@@ -80,7 +80,7 @@ def decision_of(row: AnyRow, *, principal: Principal) -> Decision:
     )
 
 
-def grant_of(row: AnyRow, *, granted_by: Principal) -> Grant:
+def grant_of(row: AnyRow, *, granted_by: tuple[Principal, ...]) -> Grant:
     """Return the standing permission that a row of ``grants`` tells of."""
     return Grant(
         id=GrantId(row.id),

@@ -144,8 +144,17 @@ class StoredApprovals:
         )
         async with self._database.for_tenant(tenant_id) as connection:
             rows = (await connection.execute(query)).all()
-            people = await people_of(connection, tenant_id, ids=[row.granted_by for row in rows])
-        return tuple(grant_of(row, granted_by=people[row.granted_by]) for row in rows)
+            asked = await _answers(connection, tenant_id, ids=[row.approval_id for row in rows])
+            people = await people_of(connection, tenant_id, ids=[one.principal_id for one in asked])
+        return tuple(
+            grant_of(
+                row,
+                granted_by=tuple(
+                    people[one.principal_id] for one in asked if one.approval_id == row.approval_id
+                ),
+            )
+            for row in rows
+        )
 
     async def use(self, grant: Grant, *, now: datetime) -> bool:
         """Take one use of the grant; False where it is spent, revoked or over."""
@@ -269,7 +278,7 @@ class LockedQuestion:
                 tool=grant.tool,
                 tool_version=grant.tool_version,
                 pattern=grant.pattern,
-                granted_by=grant.granted_by.id,
+                granted_by=grant.granted_by[-1].id,
                 approval_id=self.approval.id,
                 approvers=grant.approvers.as_json(),
                 expires_at=grant.expires_at,
@@ -336,22 +345,25 @@ async def _one(
     return (await _whole(connection, tenant_id, rows))[0]
 
 
+async def _answers(
+    connection: AsyncConnection, tenant_id: TenantId, *, ids: Sequence[UUID]
+) -> Sequence[AnyRow]:
+    """Read what people have said to these questions, in the order in which they said it."""
+    said = await connection.execute(
+        select(decisions)
+        .where(decisions.c.tenant_id == tenant_id, decisions.c.approval_id.in_(ids))
+        .order_by(decisions.c.decided_at, decisions.c.principal_id)
+    )
+    return said.all()
+
+
 async def _whole(
     connection: AsyncConnection, tenant_id: TenantId, rows: Sequence[AnyRow]
 ) -> tuple[Approval, ...]:
     """Read the answers and people of these questions."""
     if not rows:
         return ()
-    said = (
-        await connection.execute(
-            select(decisions)
-            .where(
-                decisions.c.tenant_id == tenant_id,
-                decisions.c.approval_id.in_([row.id for row in rows]),
-            )
-            .order_by(decisions.c.decided_at, decisions.c.principal_id)
-        )
-    ).all()
+    said = await _answers(connection, tenant_id, ids=[row.id for row in rows])
     ids: list[UUID] = [*(row.requester_id for row in rows), *(row.principal_id for row in said)]
     people = await people_of(connection, tenant_id, ids=ids)
     return tuple(
