@@ -370,6 +370,20 @@ async def test_enqueueing_never_fails_its_caller(
     assert runs.driven == []
 
 
+async def test_segment_that_could_not_be_enqueued_is_driven_once_it_can_be(
+    dispatch: SegmentWorker, runs: Runs, urls: Urls
+) -> None:
+    tenant_id = await runs.tenant("acme")
+    [run_id] = await runs.start(tenant_id)
+    with psycopg.connect(urls.privileged, autocommit=True) as connection:
+        connection.execute("alter table dbos.workflow_status rename to not_there")
+        await dispatch.enqueue(tenant_id, run_id=run_id, segment=1)
+        assert runs.driven == []
+        connection.execute("alter table dbos.not_there rename to workflow_status")
+
+    await _all_ended(runs, tenant_id, count=1)
+
+
 async def test_finished_segments_are_forgotten_after_an_hour(
     urls: Urls, database: Database, runs: Runs, executor_id: str
 ) -> None:
