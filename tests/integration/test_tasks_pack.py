@@ -532,6 +532,20 @@ async def test_previews_tell_what_would_change_and_change_nothing(company: Compa
     assert await company.titles(company.alice, assignee="bob@acme.test") == ["Write the report"]
 
 
+async def test_taking_a_task_from_everybody_is_shown_as_such(company: Company) -> None:
+    task_id = await company.task(assignee="bob@acme.test")
+
+    preview = await company.door.preview(
+        company.alice, "assign_task", task_id=task_id, assignee=None
+    )
+
+    assert preview is not None
+    assert preview.summary == 'Assign "Write the report" in Website to nobody.'
+    assert [(change.before, change.after) for change in preview.changes] == [
+        ("bob@acme.test", None)
+    ]
+
+
 async def test_a_title_of_nothing_but_space_is_refused(company: Company) -> None:
     with pytest.raises(InvalidInput) as refusal:
         await company.task("   ")
