@@ -44,17 +44,17 @@ class McpEndpoint:
         Loopback names and the host of ``public_url`` are the only ones that are answered to.
         ``resource_metadata`` is the URL of the RFC 9728 document, once there is one.
         """
-        server = mcp_server(
+        self.server = mcp_server(
             app, identify=_caller_of, wait_seconds=wait_seconds, public_url=public_url
         )
         security = _security(public_url)
         # Answers are plain JSON, which every client takes and which costs half of what a stream
         # does; only a request that asks for progress is answered by a stream, which can carry it.
         self._plain = StreamableHTTPSessionManager(
-            server, stateless=True, json_response=True, security_settings=security
+            self.server, stateless=True, json_response=True, security_settings=security
         )
         self._streaming = StreamableHTTPSessionManager(
-            server, stateless=True, json_response=False, security_settings=security
+            self.server, stateless=True, json_response=False, security_settings=security
         )
         self.asgi = _Gate(
             tokens, plain=self._plain, streaming=self._streaming, metadata=resource_metadata

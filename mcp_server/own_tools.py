@@ -36,7 +36,8 @@ class OwnTool(Generic[A]):
             name=self.name,
             description=self.description,
             input_schema=dict(schema_of(self.takes, mode="validation")),
-            output_schema=output_schema(schema_of(self.gives, mode="serialization"), ERROR),
+            # What has a default is left out where there is nothing to say.
+            output_schema=output_schema(schema_of(self.gives, mode="validation"), ERROR),
             annotations=types.ToolAnnotations(
                 read_only_hint=self.is_read_only,
                 destructive_hint=False,
