@@ -48,7 +48,7 @@ def result_block(record: CallRecord) -> ResultBlock:
         case Succeeded() as succeeded:
             return ResultBlock(handle=record.call.handle, content=canonical_json(succeeded.output))
         case Failed() as failed:
-            error = {"code": failed.code, "message": failed.message, **failed.facts}
+            error = {**failed.facts, "code": failed.code, "message": failed.message}
             return ResultBlock(
                 handle=record.call.handle, content=canonical_json({"error": error}), is_error=True
             )
