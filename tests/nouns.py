@@ -217,7 +217,7 @@ def a_grant(**fields: Any) -> Grant:  # noqa: ANN401 - as above
         tool="delete_task",
         tool_version=1,
         pattern={},
-        granted_by=a_person(2, Role.APPROVER),
+        granted_by=(a_person(2, Role.APPROVER),),
         approvers=Approvers(role=Role.APPROVER),
         expires_at=NOON + timedelta(days=1),
         uses_left=None,
