@@ -82,6 +82,7 @@ _SENTENCES: Mapping[str, str] = {
     "too_late_to_undo": "This could be undone for {days} days; that time is over.",
     "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
     # installation
+    "migration_failed": "The database could not be migrated: {detail}. Use a login that may create roles.",
     "migration_needed": "The database is not migrated. Run: sallyport migrate.",
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
     "configuration_changing": "Your company's people, tools or policies are being changed right now. Try again in a moment.",

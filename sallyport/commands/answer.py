@@ -1,24 +1,28 @@
 """What a command says: one JSON document for programs, or lines for people; errors alike."""
 
-import asyncio
 import functools
 import json
+import signal
 import sys
-import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import click
+import structlog
 from rich.console import Console, RenderableType
 from rich.table import Table
 
 from core.domain.canonical import JsonObject
 from core.errors import SallyportError
+from core.telemetry.logs import configure_logs
 from core.words import sentence_of
-from sallyport.commands.logs import log_to_stderr
+from sallyport.ending import run
 
 _WIDE = 200
+_BY_A_SIGNAL = 128
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +34,37 @@ class Answer:
     code: int = 0
 
 
-def answering(work: Callable[..., Awaitable[Answer]]) -> Callable[..., int]:
-    """Make a command's callback of ``work``: it takes --json, and answers as it was asked to."""
+Work = Callable[..., Awaitable[Answer]]
 
+
+def answering(work: Work) -> Callable[..., int]:
+    """Make a command's callback of ``work``: it takes --json, and answers as it was asked to."""
+    return _callback(work, told_to_end={})
+
+
+def lasting(work: Work) -> Callable[..., int]:
+    """Make a callback as ``answering`` does, of work that is done when SIGTERM says so."""
+    return _callback(work, told_to_end={signal.SIGTERM: 0})
+
+
+def _callback(work: Work, *, told_to_end: Mapping[signal.Signals, int]) -> Callable[..., int]:
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @functools.wraps(work)
     def answered(*, as_json: bool, **given: object) -> int:
-        log_to_stderr()
+        configure_logs(json=False, level="warning")
 
-        async def run() -> Answer:
+        async def worked() -> Answer:
             return await work(**given)
 
-        answer = asyncio.run(run())
-        if as_json:
-            give_json(answer.document)
-        elif answer.shown != "":
-            console().print(answer.shown)
-        return answer.code
+        match run(worked):
+            case signal.Signals() as told:
+                return told_to_end.get(told, _BY_A_SIGNAL + told)
+            case Answer() as answer:
+                if as_json:
+                    give_json(answer.document)
+                elif answer.shown != "":
+                    console().print(answer.shown)
+                return answer.code
 
     return answered
 
@@ -99,7 +117,7 @@ def give_error(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, SallyportError):
         code, message = error.code, sentence_of(error)
     else:
-        traceback.print_exception(error, file=sys.stderr)
+        _log.error("command.failed", exc_info=error)
         code, message = "internal_error", f"Something went wrong here: {type(error).__name__}."
     if as_json:
         give_json({"error": {"code": code, "message": message}})

@@ -1,0 +1,138 @@
+"""A look at this installation: what is well, and what to do about what is not."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import click
+from rich.text import Text
+
+from core.errors import SallyportError
+from core.store.confinement import confinement_of
+from core.words import sentence_of
+from sallyport import settings
+from sallyport.assembly import Assembly
+from sallyport.commands.answer import Answer, answering
+from sallyport.driving import worker_is_alive
+from sallyport.settings import Settings
+from sallyport.storage import Storage
+
+_OLDEST, _NEWEST = (3, 11), (3, 13)
+
+
+class _Health(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    check: str
+    health: _Health
+    detail: str
+
+
+@click.command("doctor", help="Check this installation, and say what to do about it.")
+@answering
+async def COMMAND() -> Answer:  # noqa: N802 - what the command line looks for
+    """Look at one thing after the other, as far as they can be looked at."""
+    found = [finding async for finding in _findings()]
+    wrong = any(finding.health is _Health.WRONG for finding in found)
+    colours = {_Health.OK: "green", _Health.NOTE: "yellow", _Health.WRONG: "red"}
+    lines = [
+        Text.assemble(
+            (f"{finding.health.value:<6}", colours[finding.health]),
+            f"{finding.check:<10}{finding.detail}",
+        )
+        for finding in found
+    ]
+    return Answer(
+        document={
+            "ok": not wrong,
+            "checks": [
+                {"check": one.check, "status": one.health.value, "detail": one.detail}
+                for one in found
+            ],
+        },
+        shown=Text("\n").join(lines),
+        code=int(wrong),
+    )
+
+
+async def _findings() -> AsyncGenerator[_Finding]:
+    yield _python()
+    try:
+        read = settings.load()
+    except SallyportError as error:
+        yield _wrong("settings", error)
+        return
+    yield _Finding(check="settings", health=_Health.OK, detail="Every key is known and valid.")
+    try:
+        async with Storage(read.store) as storage:
+            async for finding in _with_database(read, url=storage.url):
+                yield finding
+    except SallyportError as error:
+        yield _wrong("database", error)
+
+
+async def _with_database(read: Settings, *, url: str) -> AsyncGenerator[_Finding]:
+    where = "the one in your settings" if read.store.database_url else "embedded"
+    detail = f"It answers ({where}) and has the newest shape."
+    yield _Finding(check="database", health=_Health.OK, detail=detail)
+    parts = Assembly(read, url=url)
+    try:
+        yield await _tenancy(parts)
+        yield await _worker(parts)
+    finally:
+        await parts.database.close()
+    try:
+        await asyncio.to_thread(parts.build_model)
+    except (SallyportError, OSError) as error:
+        yield _wrong("model", error)
+    else:
+        yield _model(read)
+
+
+def _python() -> _Finding:
+    version = sys.version_info
+    told = f"{version[0]}.{version[1]}.{version[2]}"
+    if _OLDEST <= version[:2] <= _NEWEST:
+        return _Finding(check="python", health=_Health.OK, detail=told)
+    detail = f"{told} is not one of those that we test. Use Python 3.11, 3.12 or 3.13."
+    return _Finding(check="python", health=_Health.WRONG, detail=detail)
+
+
+async def _tenancy(parts: Assembly) -> _Finding:
+    confinement = await confinement_of(parts.database)
+    if confinement.holds:
+        detail = f"Row-level security binds the role {confinement.role}."
+        return _Finding(check="tenancy", health=_Health.OK, detail=detail)
+    detail = (
+        f"The role {confinement.role} may pass row-level security by. Run sallyport migrate as "
+        "the database's owner: it makes a role that may not."
+    )
+    return _Finding(check="tenancy", health=_Health.WRONG, detail=detail)
+
+
+async def _worker(parts: Assembly) -> _Finding:
+    if await worker_is_alive(parts):
+        return _Finding(check="worker", health=_Health.OK, detail="At least one is alive.")
+    detail = "None is running: runs wait. Start one with sallyport serve or sallyport worker."
+    return _Finding(check="worker", health=_Health.NOTE, detail=detail)
+
+
+def _model(read: Settings) -> _Finding:
+    chain = read.models.chain
+    if chain == ("scripted",):
+        detail = "The scripted model answers. Set ANTHROPIC_API_KEY to have Claude do so."
+        return _Finding(check="model", health=_Health.NOTE, detail=detail)
+    detail = f"{', then '.join(chain)}, asked for {read.models.model}."
+    return _Finding(check="model", health=_Health.OK, detail=detail)
+
+
+def _wrong(check: str, error: SallyportError | OSError) -> _Finding:
+    detail = sentence_of(error) if isinstance(error, SallyportError) else str(error)
+    return _Finding(check=check, health=_Health.WRONG, detail=detail)

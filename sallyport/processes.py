@@ -1,0 +1,68 @@
+"""What a lasting process is made of: the database, kept running, its parts, and who they answer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from core.app import App
+from core.store.readiness import Readiness
+from mcp_server.http import McpEndpoint
+from sallyport.assembly import Assembly
+from sallyport.http import http_app
+from sallyport.http import serve as serve_http
+from sallyport.settings import HttpSettings, Settings
+from sallyport.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process with its database, its parts, and the core's face."""
+
+    storage: Storage
+    parts: Assembly
+    app: App
+
+
+@asynccontextmanager
+async def process(settings: Settings, *, working: bool) -> AsyncGenerator[Process]:
+    """Have the database, kept running where it is ours, and be a worker where that is wanted.
+
+    Raises:
+        Misconfigured, Unavailable: as ``Storage`` and ``Assembly`` have it.
+    """
+    async with Storage(settings.store) as storage:
+        parts = Assembly(settings, url=storage.url)
+        entered = parts.working() if working else parts.serving()
+        async with entered as app, asyncio.TaskGroup() as group:
+            supervision = group.create_task(storage.supervise(), name="supervise")
+            yield Process(storage=storage, parts=parts, app=app)
+            supervision.cancel()
+
+
+async def answer_http(process: Process, *, ready: Callable[[int], object]) -> None:
+    """Answer HTTP and MCP until cancelled; ``ready`` is told the port.
+
+    Raises:
+        Misconfigured: ``port_taken``, ``address_not_usable``.
+    """
+    parts, http = process.parts, process.parts.settings.http
+    mcp = McpEndpoint(process.app, tokens=parts.tokens, public_url=http.public_url)
+    asgi = http_app(
+        app=process.app,
+        tokens=parts.tokens,
+        mcp=mcp.asgi,
+        readiness=Readiness(parts.database).check,
+        settings=http,
+        clock=parts.clock,
+    )
+    async with mcp.lifespan():
+        await serve_http(asgi, host=http.host, port=http.port, ready=ready)
+
+
+def address_of(http: HttpSettings, *, port: int) -> str:
+    """Return the address under which we are reached, listening on ``port``."""
+    if http.public_url is not None:
+        return http.public_url
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    return f"http://{host}:{port}"
