@@ -45,8 +45,8 @@ soak: $(STAMP) ## the long crash, race and load suites
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 bench: $(STAMP) ## benchmarks, with peers in the same run
-	@$(BIN)/python bench/governed_call.py
-	@$(BIN)/python bench/durable_steps.py
+	@$(BIN)/python -m bench.governed_call
+	@$(BIN)/python -m bench.durable_steps
 
 format: $(STAMP) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix-only .

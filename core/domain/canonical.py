@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 JsonObject = Mapping[str, Json]
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def canonical_json(value: Json) -> str:
     """Return the one text of ``value``: sorted keys, no spaces, no NaN, UTF-8 kept as it is.
@@ -16,9 +20,7 @@ def canonical_json(value: Json) -> str:
     Raises:
         ValueError: a float that JSON has no word for.
     """
-    told = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    told = _ENCODER.encode(value)
     return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,11 +1,11 @@
 """What a language model is asked and what it answers, in no vendor's words."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from core.domain.canonical import JsonObject
+from core.domain.canonical import Json, JsonObject, canonical_json, storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,3 +131,34 @@ class ModelAnswer:
     cost_micros: int
     duration_ms: int
     refused_attempts: tuple[tuple[str, str], ...] = field(default=())
+
+    def storable(self) -> "ModelAnswer":
+        """Return the answer as it can be kept: see ``canonical.storable``."""
+        return replace(
+            self,
+            text=storable(self.text),
+            thinking=storable(self.thinking),
+            calls=tuple(
+                replace(call, name=storable(call.name), arguments=_kept(call.arguments))
+                for call in self.calls
+            ),
+        )
+
+
+def _kept(arguments: JsonObject) -> JsonObject:
+    told = canonical_json(arguments)
+    if "\\u" not in told:
+        return arguments
+    return {storable(key): _kept_value(value) for key, value in arguments.items()}
+
+
+def _kept_value(value: Json) -> Json:
+    match value:
+        case str():
+            return storable(value)
+        case Mapping():
+            return {storable(key): _kept_value(inner) for key, inner in value.items()}
+        case Sequence():
+            return [_kept_value(inner) for inner in value]
+        case _:
+            return value

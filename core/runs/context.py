@@ -1,6 +1,7 @@
 """What the model is shown of a run: pure, so that the same journal asks the same question."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from core.domain.canonical import canonical_json
 from core.domain.model import (
@@ -18,18 +19,36 @@ from core.domain.tool import Failed, Succeeded, Tool
 _CHARACTERS_PER_TOKEN = 4
 
 
-def prompt_for(run: Run, *, steps: Sequence[Step], tools: Sequence[Tool]) -> Prompt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One step as the model sees it; ``size`` in characters."""
+
+    messages: tuple[Message, ...]
+    size: int
+
+
+def prompt_for(
+    run: Run,
+    *,
+    steps: Sequence[Step],
+    tools: Sequence[Tool],
+    shown: dict[int, Shown] | None = None,
+) -> Prompt:
     """Return the next question to the model.
 
     The task comes first, word for word. What does not fit into the agent's ``history_tokens`` is
     left out from the oldest step on, whole steps at a time: never calls without their results.
-    Steps go in halves of the history, so that the cached prefix holds for many steps.
+    Steps go in halves of the history, so that the cached prefix holds for many steps. ``shown``
+    remembers, by number, steps that were put into words before: a settled step never changes.
     """
-    turns = [_turns(step) for step in steps if step.answer is not None]
-    kept = _newest(turns, limit=run.agent.history_tokens * _CHARACTERS_PER_TOKEN)
+    known = {} if shown is None else shown
+    for step in steps:
+        if step.number not in known:
+            known[step.number] = _shown(step)
+    every = [known[step.number] for step in steps]
     messages: list[Message] = [UserText(text=run.task)]
-    for turn in kept:
-        messages.extend(turn)
+    for turn in _newest(every, limit=run.agent.history_tokens * _CHARACTERS_PER_TOKEN):
+        messages.extend(turn.messages)
     return Prompt(
         model=run.agent.model,
         system=run.agent.system,
@@ -57,25 +76,25 @@ def result_block(record: CallRecord) -> ResultBlock:
             raise ValueError(message)
 
 
-def _turns(step: Step) -> tuple[Message, ...]:
+def _shown(step: Step) -> Shown:
     answer = step.answer
     if answer is None:
-        return ()
-    said = AssistantTurn(text=answer.text, calls=answer.calls)
-    if not step.calls:
-        return (said,)
-    return (said, ResultTurn(results=tuple(result_block(record) for record in step.calls)))
+        return Shown(messages=(), size=0)
+    messages: tuple[Message, ...] = (AssistantTurn(text=answer.text, calls=answer.calls),)
+    if step.calls:
+        results = tuple(result_block(record) for record in step.calls)
+        messages = (*messages, ResultTurn(results=results))
+    return Shown(messages=messages, size=sum(_size(message) for message in messages))
 
 
-def _newest(turns: Sequence[tuple[Message, ...]], *, limit: int) -> Sequence[tuple[Message, ...]]:
+def _newest(turns: Sequence[Shown], *, limit: int) -> Sequence[Shown]:
     """Return the newest turns that fit; cut points move in jumps of half the limit."""
-    sizes = [sum(_size(message) for message in turn) for turn in turns]
     first, held = 0, 0
-    for position, size in enumerate(sizes):
-        held += size
+    for position, turn in enumerate(turns):
+        held += turn.size
         if held > limit:
             while first < position and held > limit // 2:
-                held -= sizes[first]
+                held -= turns[first].size
                 first += 1
     return turns[first:]
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.domain.canonical import canonical_json
 from core.domain.event import EventKind
@@ -29,7 +29,7 @@ from core.ports import (
     Waiting,
     Written,
 )
-from core.runs.context import prompt_for
+from core.runs.context import Shown, prompt_for
 from core.runs.order import waves
 from core.runs.stops import cause_of, check_answer, check_before_asking, status_of
 
@@ -47,6 +47,7 @@ class _Drive:
     steps: list[Step]
     began: float
     written: float
+    shown: dict[int, Shown] = field(default_factory=dict[int, Shown])
 
 
 class Loop:
@@ -117,6 +118,9 @@ class Loop:
         if drive.run.cancel_requested:
             raise RunStopped("cancelled")
         while True:
+            last = drive.steps[-1].answer if drive.steps else None
+            if last is not None:
+                check_answer(last, run=drive.run)
             if await self._settle_calls(drive):
                 await drive.passage.journal.flush()
                 if await self._runs.park(drive.lease, active_ms=self._active_ms(drive)):
@@ -125,7 +129,6 @@ class Loop:
             if drive.run.kind is RunKind.CALL:
                 await self._end_of_call(drive, drive.steps[0].calls[0])
                 return
-            last = drive.steps[-1].answer if drive.steps else None
             if last is not None and not last.calls:
                 await self._end(drive, status=RunStatus.COMPLETED, result=last.text)
                 return
@@ -153,6 +156,8 @@ class Loop:
                     blocked.add(at)
                 else:
                     records[at] = outcome
+            if drive.passage.journal.cancel_requested:
+                raise RunStopped("cancelled")
         drive.steps[-1] = replace(step, calls=tuple(records))
         return bool(blocked)
 
@@ -185,11 +190,11 @@ class Loop:
         wanted = run.agent.tools
         if wanted is not None:
             tools = tuple(tool for tool in tools if tool.name in wanted)
-        prompt = prompt_for(run, steps=drive.steps, tools=tools)
+        prompt = prompt_for(run, steps=drive.steps, tools=tools, shown=drive.shown)
         number = len(drive.steps) + 1
         key = f"step:{number}"
         passage.budget.reserve(key, micros=self._model.most_micros(prompt))
-        answer = await self._answer(drive, prompt, number=number)
+        answer = (await self._answer(drive, prompt, number=number)).storable()
         passage.budget.settle(key, micros=answer.cost_micros)
         calls = tuple(
             _call(run, drive, answer, number=number, index=index)
@@ -208,15 +213,12 @@ class Loop:
             passage.journal.hold(entry)
         elif (await self._written(drive, entry)).cancel_requested:
             raise RunStopped("cancelled")
-        check_answer(answer, run=run)
 
     async def _written(self, drive: _Drive, entry: Entry) -> Written:
         """Write, and look at who the requester is now where the configuration has changed."""
         written = await drive.passage.journal.write(entry)
         if written.epoch != drive.passage.standing.tenant.epoch:
-            drive.passage.standing = await self._people.standing(
-                drive.lease.tenant_id, principal_id=drive.run.requester.id
-            )
+            await drive.passage.renew(self._people)
         return written
 
     async def _answer(self, drive: _Drive, prompt: Prompt, *, number: int) -> ModelAnswer:

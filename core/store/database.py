@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from core.domain.ids import TenantId
@@ -48,6 +49,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=_CONNECT_SECONDS,
+            hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
@@ -161,6 +163,7 @@ class _translated:  # noqa: N801 - reads as a verb in a with statement
 _OUTAGES: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
+    PoolTimeoutError,  # no connection came free in time: not the built-in one
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,

@@ -1,9 +1,9 @@
 """The journal's writes: an entry becomes one call of one SQL function, in one round trip."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,7 +36,7 @@ class StoredJournal:
         answer = await self._database.hot(
             _WRITE, lease.tenant_id, lease.run_id, lease.number, epoch, entry_json(entry)
         )
-        now: dict[str, Any] = json.loads(str(answer))  # Any: as the function builds it
+        now: dict[str, Any] = from_json(str(answer))  # Any: as the function builds it
         return Written(cancel_requested=now["cancel"], epoch=now["epoch"])
 
     async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
@@ -56,7 +56,7 @@ class StoredJournal:
             **_result(record.result),
         }
         await self._database.hot(
-            _RECORD_CALL, call.tenant_id, epoch, json.dumps(row), json.dumps(_audit(audit))
+            _RECORD_CALL, call.tenant_id, epoch, _json(row), _json(_audit(audit))
         )
 
     async def record(self, *records: AuditRecord) -> None:
@@ -115,19 +115,24 @@ async def append_events(
     )
 
 
+def _json(value: Json) -> str:
+    """Return JSON for a hot function, several times quicker than the standard library's."""
+    return to_json(value).decode()
+
+
 def entry_json(entry: Entry) -> str:
     """Return an entry as the journal function takes it."""
-    return json.dumps(_entry(entry))
+    return _json(_entry(entry))
 
 
 def events_json(events: Sequence[Happened]) -> str:
     """Return events as the SQL functions take them."""
-    return json.dumps([{"kind": event.kind.value, "data": event.data} for event in events])
+    return _json([{"kind": event.kind.value, "data": event.data} for event in events])
 
 
 def audit_json(records: Sequence[AuditRecord]) -> str:
     """Return audit records as the SQL functions take them."""
-    return json.dumps([_audit(record) for record in records])
+    return _json([_audit(record) for record in records])
 
 
 def _inverse(inverse: Inverse | None) -> Row | None:
