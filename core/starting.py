@@ -83,7 +83,7 @@ class Starter:
                 scopes=caller.scopes,
                 call=call,
                 client_key=client_key,
-                request_digest=request_digest(call, tool=judgement.tool),
+                request_digest=request_digest(call, tool=judgement.tool, undoes=undoes),
                 undoes=undoes,
                 events=(_started(run),),
                 audit=self._audit_start(caller, run=run, content=content),

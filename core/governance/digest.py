@@ -1,6 +1,7 @@
 """What exactly was approved, and what exactly is repeated: the two digests of a call."""
 
 from core.domain.canonical import JsonObject, digest_of
+from core.domain.ids import CallId
 from core.domain.tool import Tool, ToolCall
 
 
@@ -22,8 +23,11 @@ def approval_digest(call: ToolCall, *, tool: Tool, bound: JsonObject) -> str:
     )
 
 
-def request_digest(call: ToolCall, *, tool: Tool) -> str:
-    """Tell whether two direct calls are the same request by the same person."""
+def request_digest(call: ToolCall, *, tool: Tool, undoes: CallId | None = None) -> str:
+    """Tell whether two direct calls are the same request by the same person.
+
+    Taking a call back is never the same as making the like of its inverse by oneself.
+    """
     return digest_of(
         {
             "tenant": str(call.tenant_id),
@@ -31,6 +35,7 @@ def request_digest(call: ToolCall, *, tool: Tool) -> str:
             "version": tool.version,
             "arguments": call.arguments,
             "requester": str(call.requester.id),
+            "undoes": str(undoes) if undoes else None,
         }
     )
 

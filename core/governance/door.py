@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 from core.domain.approval import Answer
-from core.domain.journal import CallUpdate, Entry, ToolUsage
+from core.domain.journal import CallUpdate, Entry
 from core.domain.permit import PermittedCall
 from core.domain.run import CallRecord, Lease
 from core.domain.tool import CallState, Succeeded, ToolCall, ToolResult
 from core.domain.verdict import Allow, Deny, RequireApproval
-from core.errors import Refused, StaleEpoch, Unavailable
+from core.errors import Forbidden, NotFound, Refused, StaleEpoch, Unavailable
 from core.governance.digest import idempotency_key
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement, told
@@ -19,6 +19,7 @@ from core.governance.record import (
     as_settled,
     audit_of,
     audit_of_refusal,
+    failed_as,
     failed_by,
     failed_with,
     refusal_of,
@@ -27,6 +28,7 @@ from core.governance.record import (
     timed_out,
     unknown_event,
     update_of,
+    usage_of,
 )
 from core.ports import (
     Approvals,
@@ -40,7 +42,6 @@ from core.ports import (
     ToolBox,
     Waiting,
 )
-from core.words import sentence_for
 
 _JUDGED_AGAIN = 5
 _ATTEMPTS = 3
@@ -77,7 +78,15 @@ class Door:
             Refused: with the door's reason; the refusal is audited.
             StaleEpoch: the standing is out of date; come again with a new one.
         """
-        judgement = await self.admit(call, standing=standing, scopes=scopes)
+        try:
+            judgement = await self._admitted(call, standing=standing, scopes=scopes)
+            if isinstance(judgement.verdict, RequireApproval):
+                # Only a run can wait for people.
+                raise Forbidden("needs_approval", tool=call.tool, reason=judgement.verdict.reason)
+        except Refused as refusal:
+            await self._check_fresh(standing)
+            await self._turn_away(call, refusal=refusal)
+            raise
         begun = self._clock.monotonic()
         result = await self._call(judgement, lease=None) or timed_out(judgement.tool)
         record = CallRecord(
@@ -108,15 +117,32 @@ class Door:
             Refused: unknown tool, bad arguments, targets that are not there, or the policy's no.
         """
         try:
-            judgement = await self._judge.judge(call, standing=standing, scopes=scopes)
-            if isinstance(judgement.verdict, Deny):
-                raise refusal_of(judgement.verdict)
+            return await self._admitted(call, standing=standing, scopes=scopes)
         except Refused as refusal:
-            await self._journal.record(
-                audit_of_refusal(call, at=self._clock.now(), refusal=refusal)
-            )
+            await self._turn_away(call, refusal=refusal)
             raise
+
+    async def _admitted(
+        self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
+    ) -> Judgement:
+        judgement = await self._judge.judge(call, standing=standing, scopes=scopes)
+        if isinstance(judgement.verdict, Deny):
+            raise refusal_of(judgement.verdict)
         return judgement
+
+    async def _turn_away(self, call: ToolCall, *, refusal: Refused) -> None:
+        await self._journal.record(audit_of_refusal(call, at=self._clock.now(), refusal=refusal))
+
+    async def _check_fresh(self, standing: Standing) -> None:
+        """Have a no be as fresh as a yes, which the journal checks when it keeps the call."""
+        try:
+            now = await self._people.standing(
+                standing.tenant.id, principal_id=standing.principal.id
+            )
+        except NotFound as error:
+            raise StaleEpoch("stale_epoch") from error
+        if now.tenant.epoch != standing.tenant.epoch:
+            raise StaleEpoch("stale_epoch")
 
     async def take(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
         """Bring a run's call as far as it will go: settled, or waiting for people.
@@ -126,7 +152,7 @@ class Door:
 
         Raises:
             LeaseLost: another worker drives the run.
-            RunStopped: ``budget_exceeded``.
+            RunStopped: ``budget_exceeded``, or ``requester_gone`` meanwhile.
             Unavailable: the database, or a configuration that never stands still.
         """
         if record.state.is_settled:
@@ -138,9 +164,8 @@ class Door:
                     return await self._after_crash(record, passage=passage)
                 return await self._judged(record, passage=passage)
             except StaleEpoch:
-                passage.standing = await self._people.standing(
-                    passage.lease.tenant_id, principal_id=record.call.requester.id
-                )
+                passage.budget.settle(str(record.call.id), micros=0)
+                await passage.renew(self._people)
         raise Unavailable("configuration_changing")
 
     async def _judged(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
@@ -179,7 +204,7 @@ class Door:
             )
         except Refused:
             lost = failed_with("outcome_unknown")
-            return await self._close(record, lost, passage=passage)
+            return await self._close(record, lost, passage=passage, action="call.unknown")
         repeatable = (
             record.state is CallState.RUNNING
             and judgement.tool.idempotent
@@ -282,6 +307,9 @@ class Door:
             case Declined():
                 result, covered = failed_with("outcome_unknown"), None
             case Settled(answer=Answer.RETRY, by=by):
+                if not await self._still_covered(judgement, record=record, passage=passage):
+                    # They said that it may be tried, not that nobody need be asked any more.
+                    return await self._judged(record, passage=passage)
                 return await self._execute(
                     record,
                     judgement=judgement,
@@ -298,15 +326,8 @@ class Door:
     async def _declined(
         self, record: CallRecord, declined: Declined, *, passage: Passage, judgement: Judgement
     ) -> CallRecord:
-        people = {"by": declined.by, "reason": declined.reason} if declined.by else {}
-        because = f": {declined.reason}" if declined.reason else ""
-        message = (
-            sentence_for(declined.code, {"by": declined.by, "because": because})
-            if declined.by or not declined.reason
-            else declined.reason
-        )
-        failed = replace(failed_with(declined.code), message=message, facts=people)
         state = CallState.EXPIRED if declined.code == "expired" else CallState.DENIED
+        failed = failed_as(declined)
         return await self._close(record, failed, passage=passage, judgement=judgement, state=state)
 
     async def _close(
@@ -318,11 +339,12 @@ class Door:
         state: CallState | None = None,
         judgement: Judgement | None = None,
         covered: Covered | None = None,
+        action: str | None = None,
     ) -> CallRecord:
         """Settle the call: result, charge, event and audit in one write.
 
         What had no effect may wait for the next write. ``state`` is given where the call was
-        turned away rather than made.
+        turned away rather than made; ``action`` is what the audit calls it, where that is neither.
         """
         call = judgement.call if judgement else record.call
         executed = state is None and judgement is not None
@@ -336,13 +358,6 @@ class Door:
         update = CallUpdate(call_id=call.id, state=closed.state)
         if judgement is not None:
             update = update_of(judgement, state=closed.state, attempt=False)
-        usage = ToolUsage(
-            call_id=call.id,
-            tool=call.tool,
-            agent=call.agent,
-            step=call.step,
-            cost_micros=closed.cost_micros,
-        )
         entry = Entry(
             calls=(
                 replace(
@@ -353,7 +368,7 @@ class Door:
                     duration_ms=closed.duration_ms,
                 ),
             ),
-            usage=(usage,) if closed.cost_micros else (),
+            usage=usage_of(call, cost_micros=closed.cost_micros),
             events=(
                 settled_event(
                     call,
@@ -366,7 +381,7 @@ class Door:
                 audit_of(
                     call,
                     at=self._clock.now(),
-                    action="call.executed" if executed else "call.refused",
+                    action=action or ("call.executed" if executed else "call.refused"),
                     judgement=judgement,
                     result=result,
                     covered=covered,

@@ -18,6 +18,8 @@ class HeldWrites:
         self._journal = journal
         self._lease = lease
         self._held: Entry | None = None
+        self.cancel_requested = False
+        """Whether the run was asked to cancel, as far as the last write has shown."""
 
     def hold(self, entry: Entry) -> None:
         """Keep the entry for the next write."""
@@ -37,12 +39,16 @@ class HeldWrites:
         """
         before = self._held
         try:
-            return await self._journal.write(self._lease, entry=self.with_held(entry), epoch=epoch)
+            written = await self._journal.write(
+                self._lease, entry=self.with_held(entry), epoch=epoch
+            )
         except BaseException:
             meanwhile, self._held = self._held, before
             if meanwhile is not None:
                 self.hold(meanwhile)
             raise
+        self.cancel_requested = written.cancel_requested
+        return written
 
     async def flush(self) -> Written | None:
         """Write what was held, if anything was."""

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, storable
 from core.domain.run import CallRecord
 from core.domain.tool import Preview, Tool, ToolCall
-from core.domain.verdict import Deny, Verdict
+from core.domain.verdict import Deny, RequireApproval, Verdict
 from core.errors import NotFound
 from core.governance.digest import approval_digest
 from core.governance.judgement import Judgement
@@ -55,6 +55,9 @@ class Judge:
         preview = digest = None
         if tool.risk.has_effect and not isinstance(verdict, Deny):
             preview = await self._toolbox.preview(checked)
+        if preview is None and isinstance(verdict, RequireApproval):
+            # Whatever people are asked about, their answer is bound to exactly that.
+            preview = Preview(summary=f"Call {tool.name}.")
         if preview is not None:
             digest = approval_digest(checked, tool=tool, bound=preview.bound())
         return Judgement(call=checked, tool=tool, verdict=verdict, preview=preview, digest=digest)
@@ -95,7 +98,7 @@ class Judge:
     def _found(self, call: ToolCall) -> Tool:
         tool = self._toolbox.find(call.tool)
         if tool is None or not (tool.listed or call.via == "undo"):
-            raise NotFound("unknown_tool", tool=call.tool[:200])
+            raise NotFound("unknown_tool", tool=storable(call.tool[:200]))
         return tool
 
     def _verdict(

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from core.domain.run import CallRecord, Lease
 from core.domain.tool import Preview
 from core.domain.verdict import Allow, Approvers, Deny, RequireApproval
+from core.errors import NotFound, RunStopped
 from core.governance.budget import RunBudget
 from core.governance.held import HeldWrites
 from core.governance.judgement import Judgement
-from core.ports import Question, Standing
+from core.ports import People, Question, Standing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +22,18 @@ class Passage:
     scopes: frozenset[str]
     budget: RunBudget
     approval_days: int
+
+    async def renew(self, people: People) -> None:
+        """Look at how the requester stands now.
+
+        Raises:
+            RunStopped: ``requester_gone``.
+        """
+        requester = self.standing.principal
+        try:
+            self.standing = await people.standing(requester.tenant_id, principal_id=requester.id)
+        except NotFound as error:
+            raise RunStopped("requester_gone") from error
 
 
 def question_about(judgement: Judgement, *, record: CallRecord, passage: Passage) -> Question:

@@ -4,14 +4,14 @@ from datetime import datetime
 
 from core.domain.approval import Answer
 from core.domain.audit import AuditRecord, audit_record
-from core.domain.canonical import Json
+from core.domain.canonical import Json, storable
 from core.domain.event import EventKind
-from core.domain.journal import CallUpdate, Happened
+from core.domain.journal import CallUpdate, Happened, ToolUsage
 from core.domain.tool import CallState, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.domain.verdict import Deny
 from core.errors import Forbidden, Refused
 from core.governance.judgement import Judgement, told
-from core.ports import Covered
+from core.ports import Covered, Declined
 from core.words import sentence_for, sentence_of
 
 
@@ -47,7 +47,7 @@ def audit_of(
         actor=call.requester.email,
         run_id=call.run_id,
         call_id=call.id,
-        tool=call.tool[:200],
+        tool=storable(call.tool[:200]),
         content=content,
     )
 
@@ -69,6 +69,20 @@ def update_of(judgement: Judgement, *, state: CallState, attempt: bool) -> CallU
         digest=judgement.digest,
         attempt=attempt,
     )
+
+
+def usage_of(call: ToolCall, *, cost_micros: int) -> tuple[ToolUsage, ...]:
+    """Return what is metered of a call; nothing where it was free."""
+    if not cost_micros:
+        return ()
+    used = ToolUsage(
+        call_id=call.id,
+        tool=call.tool,
+        agent=call.agent,
+        step=call.step,
+        cost_micros=cost_micros,
+    )
+    return (used,)
 
 
 def allowed_event(judgement: Judgement, *, covered: Covered | None) -> Happened:
@@ -113,6 +127,17 @@ def refusal_of(deny: Deny) -> Refused:
 def failed_by(refusal: Refused) -> Failed:
     """Return the result that the model gets for ``refusal``."""
     return Failed(code=refusal.code, message=sentence_of(refusal), facts=dict(refusal.facts))
+
+
+def failed_as(declined: Declined) -> Failed:
+    """Return the result that the model gets where people, or the policy, said no."""
+    by, reason = declined.by, declined.reason
+    because = f": {reason}" if reason else ""
+    if reason and not by:
+        return Failed(code=declined.code, message=reason)
+    message = sentence_for(declined.code, {"by": by, "because": because})
+    facts = {"by": by, "reason": reason} if by else {}
+    return Failed(code=declined.code, message=message, facts=facts)
 
 
 def failed_with(code: str, facts: dict[str, str | int] | None = None) -> Failed:
