@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from math import isfinite
 
-from core.domain.canonical import Json, JsonObject, canonical_json, storable
+from core.domain.canonical import Json, JsonObject, storable
+
+_DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,32 +136,39 @@ class ModelAnswer:
     refused_attempts: tuple[tuple[str, str], ...] = field(default=())
 
     def storable(self) -> "ModelAnswer":
-        """Return the answer as it can be kept: see ``canonical.storable``."""
+        """Return the answer as it can be kept, whatever the provider sent.
+
+        Texts as in ``canonical.storable``; what is no number becomes a text, and what is nested
+        absurdly deep is cut: the tool's schema then has its say about it.
+        """
         return replace(
             self,
             text=storable(self.text),
             thinking=storable(self.thinking),
             calls=tuple(
-                replace(call, name=storable(call.name), arguments=_kept(call.arguments))
+                replace(
+                    call,
+                    name=storable(call.name),
+                    arguments={
+                        storable(key): _kept(value) for key, value in call.arguments.items()
+                    },
+                )
                 for call in self.calls
             ),
         )
 
 
-def _kept(arguments: JsonObject) -> JsonObject:
-    told = canonical_json(arguments)
-    if "\\u" not in told:
-        return arguments
-    return {storable(key): _kept_value(value) for key, value in arguments.items()}
-
-
-def _kept_value(value: Json) -> Json:
+def _kept(value: Json, *, depth: int = 0) -> Json:
     match value:
         case str():
             return storable(value)
+        case float() if not isfinite(value):
+            return str(value)
+        case Mapping() | list() | tuple() if depth > _DEEPEST:
+            return "nested too deep"
         case Mapping():
-            return {storable(key): _kept_value(inner) for key, inner in value.items()}
-        case Sequence():
-            return [_kept_value(inner) for inner in value]
+            return {storable(key): _kept(inner, depth=depth + 1) for key, inner in value.items()}
+        case list() | tuple():
+            return [_kept(inner, depth=depth + 1) for inner in value]
         case _:
             return value

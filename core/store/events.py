@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select, text
 
+from core.domain.canonical import storable
 from core.domain.event import EventKind, RunEvent, TextChunk
 from core.domain.ids import RunId, TenantId
 from core.domain.run import Lease
@@ -105,7 +106,7 @@ class StoredText:
         self._held.pop(lease, None)
 
     async def _send(self, lease: Lease, held: "_Held") -> None:
-        pieces, held.pieces = "".join(held.pieces), []
+        pieces, held.pieces = storable("".join(held.pieces)), []
         held.since = self._clock.monotonic()
         held.seq += 1
         row = {
