@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, storable
 from core.domain.event import EventKind, RunEvent, TextChunk
 from core.domain.ids import (
     ApprovalId,
@@ -206,7 +206,7 @@ class App:
             NotFound: ``not_found``: no such agent.
         """
         _need(caller, "runs:start")
-        if not task.strip() or len(task) > _TASK_LENGTH:
+        if not task.strip() or len(task) > _TASK_LENGTH or storable(task) != task:
             raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
         started = await self._starter.start(
             caller, task=task, agent=agent, conversation=conversation, client_key=client_key
@@ -278,7 +278,7 @@ class App:
         Raises:
             NotFound: ``not_found``.
         """
-        await self.run(caller, run_id=run_id)
+        has_ended = (await self.run(caller, run_id=run_id)).status.is_final
         step, piece = 0, 0
         while True:
             chunks = await self._events.text_after(
@@ -294,6 +294,8 @@ class App:
                 if event.kind in {EventKind.COMPLETED, EventKind.STOPPED}:
                     return
             if not happened and not chunks:
+                if has_ended:
+                    return  # whoever comes back after the last event has seen it all
                 await asyncio.sleep(poll_seconds)
 
     async def approvals(
