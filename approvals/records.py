@@ -49,6 +49,7 @@ class OpenQuestion(Protocol):
 
         Raises:
             Conflict: ``already_decided``: this person has answered before.
+            Forbidden: ``not_eligible``: there is no such person any more.
         """
         ...
 

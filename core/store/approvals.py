@@ -23,7 +23,7 @@ from core.domain.journal import Happened
 from core.domain.principal import Principal
 from core.domain.run import Lease
 from core.domain.tool import CallState
-from core.errors import Conflict, LeaseLost, NotFound
+from core.errors import Conflict, Forbidden, LeaseLost, NotFound
 from core.store.approval_rows import approval_of, approval_row, decision_of, grant_of
 from core.store.database import Database
 from core.store.journal import append_audit, append_events
@@ -230,7 +230,15 @@ class LockedQuestion:
 
         Raises:
             Conflict: ``already_decided``: this person has answered before.
+            Forbidden: ``not_eligible``: there is no such person any more.
         """
+        person = select(principals.c.id).where(
+            principals.c.tenant_id == self.approval.tenant_id,
+            principals.c.id == decision.principal.id,
+            principals.c.disabled_at.is_(None),
+        )
+        if await self._connection.scalar(person) is None:
+            raise Forbidden("not_eligible", approvers=self.approval.approvers.in_words())
         added = await self._connection.execute(
             upsert(decisions)
             .values(
