@@ -165,21 +165,22 @@ class Takeover:
 
     async def sweep(self) -> int:
         """Find and heal once; return how many workers live, 1 when this one can not tell."""
-        if self._pulse.steady_seconds() < self._pace.steady_seconds:
-            return 1
         # In this order: who claims has beaten before, so no claim here is of a worker just born.
         claimed = await self._queue.claimed(limit=_AT_ONCE)
         alive = await self._directory.alive_workers(stale_seconds=self._pace.stale_seconds)
-        dead = [each for each in claimed if each.executor_id not in alive]
-        if dead:
-            # Their runs are found below and move to a new segment; this frees the tenants' places.
-            await self._queue.give_up([each.workflow_id for each in dead])
-            _log.info("takeover.claims_given_up", count=len(dead))
         due = await self._directory.due_segments(
             queued_seconds=self._pace.queued_seconds,
             stale_seconds=self._pace.stale_seconds,
             limit=_AT_ONCE,
         )
+        # Only now: each of these reads may have waited for an outage to end.
+        if self._pulse.steady_seconds() < self._pace.steady_seconds:
+            return 1
+        dead = [each for each in claimed if each.executor_id not in alive]
+        if dead:
+            # Their runs are due and move to a new segment; this frees their tenants' places.
+            await self._queue.give_up([each.workflow_id for each in dead])
+            _log.info("takeover.claims_given_up", count=len(dead))
         for each in due:
             if each.abandoned:
                 await self._take_over(each, why="abandoned")

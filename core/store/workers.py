@@ -23,6 +23,7 @@ _GONE = "delete from workers where executor_id = %s"
 _SWEPT = "delete from workers where beat_at < clock_timestamp() - interval '1 day'"
 
 _JOIN_SECONDS = 3.0
+_SKIPPED = 3
 
 
 class Heartbeat:
@@ -92,7 +93,7 @@ class Heartbeat:
     def steady_seconds(self) -> float:
         """Return for how long the beat has not failed: infinite when never, 0 when it fails now."""
         now = self._clock.monotonic()
-        if now - self._beaten > 2 * self._every:
+        if now - self._beaten > _SKIPPED * self._every:
             return 0.0
         return now - self._broken_until
 
@@ -140,8 +141,10 @@ class Heartbeat:
             if connection is not None:
                 connection.close()
             return None
-        self._beaten = self._clock.monotonic()
-        if self._broken_until == math.inf:
-            self._broken_until = self._beaten
+        now = self._clock.monotonic()
+        # A beat may also have waited, without failing, for a server that was frozen.
+        if self._broken_until == math.inf or _SKIPPED * self._every < now - self._beaten < math.inf:
+            self._broken_until = now
+        self._beaten = now
         self._first.set()
         return connection

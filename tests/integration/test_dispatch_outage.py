@@ -10,7 +10,7 @@ from core.durable import client as durable
 from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import migrate
-from tests.driving import Runs, Script, worker
+from tests.driving import BRISK, Runs, Script, worker
 from tests.waiting import until
 
 _PASSWORD = "app-password-of-the-tests"
@@ -81,4 +81,37 @@ async def test_every_run_ends_although_postgresql_crashes_under_the_worker(
     for tenant_id in of_tenant:
         for made in (await runs.steps_of(tenant_id)).values():
             assert len(made) == 10
+    await database.close()
+
+
+@pytest.mark.soak
+async def test_no_run_changes_hands_because_every_beat_is_old_after_an_outage(
+    server: EmbeddedPostgres,
+) -> None:
+    url = server.url(user="sallyport_app", password=_PASSWORD, database="postgres")
+    database = Database(url, pool_size=10)
+    runs = Runs(database, executor_id="worker")
+    tenant_id = await runs.tenant("acme")
+    ids = await runs.start(tenant_id, count=3, script=Script(steps=40, step_seconds=0.05))
+
+    async with worker(url, runs=runs, database=database, executor_id="worker") as it:
+        for run_id in ids:
+            await it.enqueue(tenant_id, run_id=run_id, segment=1)
+
+        async def all_are_driven() -> bool:
+            return len(it.driven_here()) == len(ids)
+
+        await until(all_are_driven)
+        life = await asyncio.to_thread(server.keep_running)
+        assert life is not None
+        os.kill(life.pid, signal.SIGKILL)
+        await asyncio.sleep(3 * BRISK.stale_seconds)  # the outage itself
+        await asyncio.to_thread(server.keep_running)
+
+        async def all_have_ended() -> bool:
+            return await runs.ended(tenant_id) == len(ids)
+
+        await until(all_have_ended, seconds=60)
+
+    assert set((await runs.states(tenant_id)).values()) == {("ended", 1, "worker")}
     await database.close()

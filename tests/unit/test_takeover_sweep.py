@@ -25,6 +25,8 @@ class FakePulse:
 
 @dataclass
 class FakeDirectory:
+    pulse: FakePulse
+    steady_after: float = 60.0
     alive: frozenset[str] = frozenset({_ME})
     due: list[DueSegment] = field(default_factory=list[DueSegment])
     mine: list[DueSegment] = field(default_factory=list[DueSegment])
@@ -33,6 +35,7 @@ class FakeDirectory:
         self, *, queued_seconds: float, stale_seconds: float, limit: int
     ) -> Sequence[DueSegment]:
         del queued_seconds, stale_seconds
+        self.pulse.steady = self.steady_after
         return self.due[:limit]
 
     async def driven_by(self, executor_id: str, *, limit: int) -> Sequence[DueSegment]:
@@ -73,8 +76,8 @@ class Sweeping:
 
     def __init__(self) -> None:
         self.queue = FakeQueue()
-        self.directory = FakeDirectory()
         self.pulse = FakePulse()
+        self.directory = FakeDirectory(self.pulse)
         self.clock = SteadyClock()
         self.moved: set[RunId] = set()
         self.takeover = Takeover(
@@ -163,8 +166,10 @@ async def test_only_claims_of_workers_without_a_pulse_are_given_up(sweeping: Swe
     assert sweeping.queue.given_up == ["run:a:1"]
 
 
-async def test_worker_whose_own_pulse_was_broken_judges_nobody(sweeping: Sweeping) -> None:
-    sweeping.pulse.steady = 4.9
+async def test_worker_whose_own_pulse_broke_while_it_looked_judges_nobody(
+    sweeping: Sweeping,
+) -> None:
+    sweeping.directory.steady_after = 4.9
     sweeping.directory.due = [_due(abandoned=True)]
     sweeping.queue.claims = [Claimed(workflow_id="run:a:1", executor_id="dead")]
 
