@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from core.errors import Fact, SallyportError
 
-_SENTENCES: Mapping[str, str] = {
+SENTENCES: Mapping[str, str] = {
     # what was asked
     "malformed_body": "The request body is not what this address takes: {detail}.",
     "malformed_query": "The query of this address is not valid: it contains the character NUL.",
@@ -40,6 +40,7 @@ _SENTENCES: Mapping[str, str] = {
     "reason_too_long": "A reason has at most {limit} characters.",
     "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
     "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
+    "needs_approval": "{tool} needs somebody's approval, and only a run can wait for it. Start a run for this.",
     # not there
     "not_found": "There is no such {noun}.",
     "unknown_tenant": "There is no tenant named {tenant}. See them with: sallyport tenant list.",
@@ -60,6 +61,7 @@ _SENTENCES: Mapping[str, str] = {
     "segment_timeout": "The run worked for {seconds} seconds without a pause, its limit, and was stopped.",
     "run_timeout": "The run was active for {seconds} seconds, its limit, and was stopped.",
     "model_failed": "The language model could not answer ({detail}). Try again later.",
+    "model_overloaded": "The language model {provider} is overloaded or cannot be reached ({detail}). Try again shortly.",
     "model_refused": "The language model declined this task.",
     "model_truncated": "The language model's answer was cut off at its limit of {limit} tokens.",
     "internal_error": "Something went wrong on our side. The run was stopped; nothing more happens.",
@@ -84,6 +86,8 @@ _SENTENCES: Mapping[str, str] = {
     # installation
     "migration_failed": "The database could not be migrated: {detail}. Use a login that may create roles.",
     "migration_needed": "The database is not migrated. Run: sallyport migrate.",
+    "not_migrated": "The queue's tables are not there. Run: sallyport migrate.",
+    "worker_stopping": "This worker is stopping; another one goes on. Try again shortly.",
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
     "configuration_changing": "Your company's people, tools or policies are being changed right now. Try again in a moment.",
     "no_worker": "No worker is running. Start one with: sallyport worker.",
@@ -95,20 +99,40 @@ _SENTENCES: Mapping[str, str] = {
     "address_not_usable": "Cannot listen on {host}, port {port}: {detail}.",
     "demo_stays_here": "The demo answers on this machine only. Unset {key} to run it.",
     "invalid_script": "The script of the scripted model is not valid: {detail}.",
+    "unknown_provider": "There is no model provider {provider}. Choose from: {known}.",
+    "invalid_price": "The price of {model} is not valid: {detail}.",
     "no_api_key": "The model provider {provider} needs a key. Set it, or set SALLYPORT_LLM=scripted.",
     "unknown_price": "The model {model} has no price in the table, so its cost could not be bounded. Choose one that has.",
     "unknown_setting": "The setting {key} is not known.",
     "invalid_setting": "The setting {key} is not valid: {detail}.",
+    # the embedded PostgreSQL
+    "embedded_start_failed": "{program} of the embedded PostgreSQL failed. See {log}.",
+    "embedded_not_started": "The embedded PostgreSQL in {folder} is not started.",
+    "embedded_stop_failed": "The embedded PostgreSQL does not stop. See {log}.",
+    "embedded_watchdog_failed": "The embedded PostgreSQL in {folder} cannot be watched over. Is the machine out of processes?",
+    "embedded_recovering": "The embedded PostgreSQL in {folder} recovers from a crash. Try again in a minute.",
+    "embedded_locked": "Another process starts or stops the embedded PostgreSQL in {folder}. Try again shortly.",
+    "embedded_in_use": "Other processes use the embedded PostgreSQL in {folder}. Stop them first.",
+    "embedded_version_mismatch": "The data in {folder} is of PostgreSQL {found}, and {wanted} is installed. Dump and load it, or use another SALLYPORT_DATA_DIR.",
+    "embedded_password_missing": "The file {file} is gone, and with it the way into the embedded PostgreSQL. Put it back from a backup.",
+    "embedded_folder_gone": "The folder {folder} was removed while it was in use. Start again.",
+    "embedded_folder_not_ours": "The folder {folder} is somebody else's, or others may write to it. Set SALLYPORT_DATA_DIR to one of your own.",
+    "embedded_cluster_gone": "The data that {record} names is not in {folder} any more. Put it back, or remove {record} to start afresh.",
+    "embedded_no_socket_folder": "There is no safe folder for a socket; {folder} is none. Set TMPDIR to a short path of your own.",
+    "embedded_user_missing": "PostgreSQL does not run as root, and there is no account to run it as. Create one of: {names}.",
+    "embedded_user_unknown": "The user id {uid} has no entry in the user database, which PostgreSQL needs. Run as a user that has one.",
+    "embedded_binaries_missing": "The package {package} is not installed. Run: make setup, or set SALLYPORT_DATABASE_URL.",
 }
 
 
 def sentence_for(code: str, facts: Mapping[str, Fact]) -> str:
     """Return the sentence of ``code`` with ``facts`` filled in; the code itself where it has none."""
-    template = _SENTENCES.get(code)
+    told = {name: _told(fact) for name, fact in facts.items()}
+    template = SENTENCES.get(code)
     if template is None:
-        told = ", ".join(f"{key}: {value}" for key, value in facts.items())
-        return f"{code.replace('_', ' ')}{f' ({told})' if told else ''}."
-    return template.format_map(_Blank(facts))
+        beside = ", ".join(f"{name}: {fact}" for name, fact in told.items())
+        return f"{code.replace('_', ' ')}{f' ({beside})' if beside else ''}."
+    return template.format_map(_Blank(told))
 
 
 def sentence_of(error: SallyportError) -> str:
@@ -116,7 +140,11 @@ def sentence_of(error: SallyportError) -> str:
     return sentence_for(error.code, error.facts)
 
 
-class _Blank(dict[str, Fact]):
+def _told(fact: Fact) -> str:
+    return ", ".join(fact) if isinstance(fact, list) else str(fact)
+
+
+class _Blank(dict[str, str]):
     """Facts for a template; one that is missing reads as nothing rather than failing."""
 
     def __missing__(self, key: str) -> str:
