@@ -16,6 +16,7 @@ from core.ports import Ending
 from core.store.database import Database
 from core.store.journal import audit_json, entry_json, events_json
 from core.store.rows import AnyRow
+from core.words import sentence_for
 
 _BY_DRIVER = "select finish_run($1, $2, $3, $4, $5, $6, $7)"
 _BY_HOLDER = text(
@@ -68,11 +69,16 @@ def _told(
     tenant_id: TenantId, *, run_id: RunId, ending: Ending, actor: str, at: datetime
 ) -> tuple[str, str, str]:
     error = ending.error
-    ended = {
+    ended: dict[str, Json] = {
         "status": ending.status.value,
         "result": ending.result,
         "code": error.code if error else None,
         "message": error.message if error else None,
+        "lost": {
+            "code": "outcome_unknown",
+            "message": sentence_for("outcome_unknown", {}),
+            "facts": {},
+        },
     }
     content: dict[str, Json] = {
         "status": ending.status.value,

@@ -643,6 +643,9 @@ begin
     where tenant_id = p_tenant and run_id = p_run and state = 'pending';
   update tool_calls set state = 'cancelled', settled_at = now()
     where tenant_id = p_tenant and run_id = p_run and state in ('requested', 'pending_approval');
+  -- Nobody will ask any more what became of these; an open one would be joined for ever by its like.
+  update tool_calls set state = 'failed', error = p_ending->'lost', settled_at = now()
+    where tenant_id = p_tenant and run_id = p_run and state in ('running', 'unknown');
   perform tell(p_tenant, p_run, v_seq, p_events, p_audit);
 end $$;
 
