@@ -40,8 +40,8 @@ async def process(settings: Settings, *, working: bool) -> AsyncGenerator[Proces
             supervision.cancel()
 
 
-async def answer_http(process: Process, *, ready: Callable[[int], object]) -> None:
-    """Answer HTTP and MCP until cancelled; ``ready`` is told the port.
+async def answer_http(process: Process, *, port: int, ready: Callable[[int], object]) -> None:
+    """Answer HTTP and MCP until cancelled; ``ready`` is told the port, for 0 a free one.
 
     Raises:
         Misconfigured: ``port_taken``, ``address_not_usable``.
@@ -57,7 +57,7 @@ async def answer_http(process: Process, *, ready: Callable[[int], object]) -> No
         clock=parts.clock,
     )
     async with mcp.lifespan():
-        await serve_http(asgi, host=http.host, port=http.port, ready=ready)
+        await serve_http(asgi, host=http.host, port=port, ready=ready)
 
 
 def address_of(http: HttpSettings, *, port: int) -> str:

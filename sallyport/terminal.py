@@ -21,6 +21,7 @@ class Teller:
         self._step = 0  # the one whose line is open; none where 0
         self._finished = 0
         self._said = ""
+        self._last = ""
         self.seq = 0
 
     def tell(self, happened: RunEvent | TextChunk) -> None:
@@ -45,7 +46,8 @@ class Teller:
         if event.kind is EventKind.THOUGHT:
             self._finish_saying(event.data)
             return
-        line = line_of(event)
+        repeated = event.kind is EventKind.COMPLETED and event.data["result"] == self._last
+        line = _closing(event) if repeated else line_of(event)
         if line is not None:
             self._close_line()
             self._console.print(line, soft_wrap=True)
@@ -53,7 +55,7 @@ class Teller:
     def _finish_saying(self, data: JsonObject) -> None:
         """Print what is left of an answer: pieces of it may have been lost on the way."""
         text = str(data["text"])
-        self._finished = int(str(data["step"]))
+        self._finished, self._last = int(str(data["step"])), text
         if not text.startswith(self._said):
             self._close_line()
         self._open_line(self._finished)
@@ -104,6 +106,12 @@ def dollars(micros: Json) -> str:
     """Return micro-dollars as dollars: ``$0.0042``."""
     amount = int(str(micros or 0)) / _MICROS_A_DOLLAR
     return f"${amount:.4f}" if amount < 1 else f"${amount:.2f}"
+
+
+def _closing(event: RunEvent) -> Text:
+    """Return the line of an end whose result was just said."""
+    cost = dollars(event.data["cost_micros"])
+    return _who("result", style="blue").append(f"as said; {cost} in all", style="default")
 
 
 def _what(data: JsonObject) -> str:

@@ -21,6 +21,7 @@ from sallyport.ending import run
 
 _WIDE = 200
 _BY_A_SIGNAL = 128
+_DONE = "sallyport.done"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -58,6 +59,8 @@ def _callback(work: Work, *, told_to_end: Mapping[signal.Signals, int]) -> Calla
 
         match run(worked):
             case signal.Signals() as told:
+                if _DONE in click.get_current_context().meta:
+                    return 0
                 return told_to_end.get(told, _BY_A_SIGNAL + told)
             case Answer() as answer:
                 if as_json:
@@ -67,6 +70,11 @@ def _callback(work: Work, *, told_to_end: Mapping[signal.Signals, int]) -> Calla
                 return answer.code
 
     return answered
+
+
+def is_done() -> None:
+    """Say that the command has done what it was asked: told to end now, it has not failed."""
+    click.get_current_context().meta[_DONE] = True
 
 
 def console(*, stderr: bool = False) -> Console:

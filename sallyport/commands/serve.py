@@ -28,5 +28,5 @@ async def COMMAND(*, no_worker: bool) -> Answer:  # noqa: N802 - what the comman
             click.echo(f"Sallyport is at {url} (MCP: {url}/mcp, REST: {url}/api/v1)", err=True)
 
     async with process(read, working=not no_worker) as here:
-        await answer_http(here, ready=ready)
+        await answer_http(here, port=read.http.port, ready=ready)
     return Answer(document={})
