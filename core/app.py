@@ -11,20 +11,9 @@ from uuid import uuid4
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
 from core.domain.canonical import JsonObject, storable
 from core.domain.event import EventKind, RunEvent, TextChunk
-from core.domain.ids import (
-    ApprovalId,
-    CallId,
-    PrincipalId,
-    RunId,
-    TenantId,
-    call_id_of,
-)
+from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId, call_id_of
 from core.domain.principal import Caller, Role
-from core.domain.run import (
-    CallRecord,
-    Conversation,
-    Run,
-)
+from core.domain.run import CallRecord, Conversation, Run
 from core.domain.tool import CallState, Tool, ToolCall
 from core.errors import (
     Conflict,
@@ -163,6 +152,8 @@ class App:
         if inverse is None or record.state is not CallState.SUCCEEDED:
             why = "it has no way back" if inverse is None else f"it is {record.state.value}"
             raise Conflict("nothing_to_undo", detail=why)
+        if record.undone_by is not None:
+            raise Conflict("undone_already")
         inverse_call = _direct(
             replace(caller, via="undo"), tool=inverse.tool, arguments=inverse.arguments
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +35,7 @@ _STOP_SECONDS = 3
 _IDLE_SECONDS = 30
 _BACKLOG = 2048
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]*)?")
 _UNMATCHED = "unmatched"
 _ALWAYS_SENT = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
@@ -50,6 +52,7 @@ def http_app(
     clock: Clock,
     gauges: Mapping[str, Gauge] | None = None,
     keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
+    ready_seconds: float = _READY_SECONDS,
 ) -> Starlette:
     """Return the whole HTTP side.
 
@@ -63,7 +66,7 @@ def http_app(
 
     async def ready(_request: Request) -> Response:
         try:
-            async with asyncio.timeout(_READY_SECONDS):
+            async with asyncio.timeout(ready_seconds):
                 await readiness()
         except TimeoutError:
             return problem_of(Unavailable("database_unavailable"))
@@ -162,7 +165,10 @@ def _hosts(settings: HttpSettings) -> frozenset[str] | None:
 
 
 class _Edge:
-    """Around everything: which host was meant, what every answer carries, and the last resort."""
+    """Around everything: which host was meant, what every answer carries, and the last resort.
+
+    It sees HTTP only: ``serve`` asks for no lifespan and takes no web sockets.
+    """
 
     def __init__(
         self, inner: ASGIApp, *, figures: HttpFigures, hosts: frozenset[str] | None
@@ -173,8 +179,6 @@ class _Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
-        if scope["type"] != "http":
-            return
         status = 0
 
         async def sender(message: Message) -> None:
@@ -205,8 +209,8 @@ class _Edge:
         if self._hosts is None:
             return True
         told = Headers(scope=scope).getlist("host")
-        name = told[0].rpartition("]")[0] + "]" if told and told[0].startswith("[") else ""
-        return len(told) == 1 and (name or told[0].partition(":")[0]).lower() in self._hosts
+        named = _HOST.fullmatch(told[0]) if len(told) == 1 else None
+        return named is not None and named[1].lower() in self._hosts
 
 
 def _route_of(scope: Scope) -> str:

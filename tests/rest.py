@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from core.app import App
 from core.domain.ids import RunId, TenantId
@@ -143,6 +144,7 @@ def application(
     world: World,
     *,
     app: App,
+    mcp: ASGIApp | None = None,
     settings: HttpSettings | None = None,
     keep_alive_seconds: float = 15.0,
 ) -> Starlette:
@@ -150,7 +152,7 @@ def application(
     return http_app(
         app=app,
         tokens=world.assembly.tokens,
-        mcp=None,
+        mcp=mcp,
         readiness=Readiness(world.assembly.database).check,
         settings=settings or HttpSettings(),
         clock=world.assembly.clock,

@@ -1,7 +1,7 @@
 """Runs: starting and cancelling them, and reading them and their calls back."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from core.domain.audit import AuditRecord, audit_record
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
 from core.domain.run import CallRecord, Run, RunStatus, StopCause
-from core.domain.tool import ToolCall
+from core.domain.tool import CallState, ToolCall
 from core.errors import Conflict, NotFound
 from core.ports import Clock, Ending
 from core.store.database import Database
@@ -145,7 +145,15 @@ class StoredRuns:
             if row is None:
                 raise NotFound("not_found", noun="call")
             people = await people_of(connection, tenant_id, ids=[row.requester_id])
-        return call_of(row, requester=people[row.requester_id])
+            undoing = await connection.scalar(
+                select(tool_calls.c.id).where(
+                    tool_calls.c.tenant_id == tenant_id,
+                    tool_calls.c.undoes == call_id,
+                    tool_calls.c.state == CallState.SUCCEEDED.value,
+                )
+            )
+        record = call_of(row, requester=people[row.requester_id])
+        return replace(record, undone_by=CallId(undoing) if undoing else None)
 
     async def page(
         self,
