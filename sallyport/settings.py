@@ -147,10 +147,8 @@ def _shown(key: str) -> str:
 
 def _from_file(path: Path) -> dict[str, Any]:  # Any: checked by of_values
     try:
-        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise Misconfigured("invalid_setting", key=_FILE, detail=str(error)) from error

@@ -5,6 +5,7 @@ import fcntl
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -79,9 +80,14 @@ class Storage:
                     "select 1 from pg_database where datname = %s", [_DATABASE]
                 ).fetchone():
                     connection.execute(f"create database {_DATABASE}")  # pyright: ignore[reportArgumentType,reportCallIssue] - our constant
-            if _version(self._privileged(_DATABASE)) != head():
+            # Written last: whoever is killed half-way, or brings a newer DBOS, migrates again.
+            mark = self._settings.data_dir / "migrated"
+            wanted = f"{head()}, dbos {version('dbos')}"
+            current = _version(self._privileged(_DATABASE)) == head()
+            if not current or not mark.exists() or mark.read_text() != wanted:
                 migrate(self._privileged(_DATABASE), app_password=self._app_password())
                 durable.migrate(self._privileged(_DATABASE), application_role=APP_ROLE)
+                mark.write_text(wanted)
 
     def _external(self) -> str:
         url = self._settings.database_url
@@ -97,15 +103,18 @@ class Storage:
     def _app_password(self) -> str:
         path = self._settings.data_dir / "app-password"
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32))
+            # Moved into its place whole: half a password would lock everybody out for good.
+            made = path.with_suffix(".new")
+            made.touch(mode=0o600)
+            made.write_text(secrets.token_urlsafe(32))
+            made.replace(path)
         return path.read_text()
 
 
 def _check(url: str) -> None:
-    version = _version(url)
-    if version != head():
-        raise Misconfigured("migration_needed", found=version, wanted=head())
+    found = _version(url)
+    if found != head():
+        raise Misconfigured("migration_needed", found=found, wanted=head())
 
 
 def _version(url: str) -> str | None:

@@ -1,0 +1,122 @@
+"""Settings: the environment before the file before the defaults, and no unknown key."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import Misconfigured
+from core.llm.prices import DEFAULT_MODEL
+from core.words import sentence_of
+from sallyport.settings import Settings, load
+
+
+def loaded(folder: Path, toml: str = "", /, **environment: str) -> Settings:
+    (folder / "sallyport.toml").write_text(toml, encoding="utf-8")
+    return load(environment, folder=folder)
+
+
+def refused(folder: Path, toml: str = "", /, **environment: str) -> Misconfigured:
+    with pytest.raises(Misconfigured) as refusal:
+        loaded(folder, toml, **environment)
+    return refusal.value
+
+
+def test_nothing_need_be_set(tmp_path: Path) -> None:
+    settings = load({"HOME": "/root", "PATH": "/bin"}, folder=tmp_path)
+    assert settings.store.data_dir == Path(".sallyport")
+    assert settings.store.database_url is None
+    assert settings.http.url == "http://127.0.0.1:8080"
+    assert settings.models.chain == ("scripted",)
+    assert settings.models.model == DEFAULT_MODEL
+
+
+def test_the_process_s_own_environment_is_read_where_none_is_given(tmp_path: Path) -> None:
+    assert isinstance(load(folder=tmp_path), Settings)
+
+
+def test_the_environment_beats_the_file(tmp_path: Path) -> None:
+    toml = 'port = 9000\nhost = "0.0.0.0"'
+    settings = loaded(tmp_path, toml, SALLYPORT_PORT="9001")
+    assert (settings.http.host, settings.http.port) == ("0.0.0.0", 9001)  # noqa: S104 - read only
+
+
+def test_an_empty_variable_sets_nothing(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, SALLYPORT_PORT="", ANTHROPIC_API_KEY="", SALLYPORT_LLM="")
+    assert settings.http.port == 8080
+    assert settings.models.chain == ("scripted",)
+
+
+def test_a_key_of_the_provider_chooses_it_and_is_never_shown(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, ANTHROPIC_API_KEY="sk-very-secret")
+    assert settings.models.chain == ("anthropic",)
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in settings.model_dump_json()
+
+
+def test_the_chain_is_a_list_with_commas(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, SALLYPORT_LLM=" anthropic , openai,")
+    assert settings.models.chain == ("anthropic", "openai")
+    assert loaded(tmp_path, 'llm = ["openai"]').models.chain == ("openai",)
+
+
+def test_how_others_reach_us_is_told_apart_from_where_we_listen(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, SALLYPORT_PUBLIC_URL="https://agents.acme.test")
+    assert settings.http.url == "https://agents.acme.test"
+
+
+@pytest.mark.parametrize(
+    ("variable", "key"),
+    [("SALLYPORT_PROT", "SALLYPORT_PROT"), ("SALLYPORT_", "SALLYPORT_")],
+)
+def test_an_unknown_variable_is_named(tmp_path: Path, variable: str, key: str) -> None:
+    error = refused(tmp_path, **{variable: "1"})
+    assert (error.code, error.facts["key"]) == ("unknown_setting", key)
+    assert key in sentence_of(error)
+
+
+def test_an_unknown_key_of_the_file_is_named_as_the_environment_would(tmp_path: Path) -> None:
+    assert refused(tmp_path, "prot = 1").facts["key"] == "SALLYPORT_PROT"
+    assert refused(tmp_path, "[store]\ndata_dir = 'x'").facts["key"] == "SALLYPORT_STORE"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SALLYPORT_PORT", "http"),
+        ("SALLYPORT_PORT", "70000"),
+        ("SALLYPORT_PORT", "-1"),
+        ("SALLYPORT_PUBLIC_URL", "agents.acme.test"),
+        ("SALLYPORT_PUBLIC_URL", "https://agents.acme.test/path"),
+        ("SALLYPORT_SEGMENTS", "0"),
+        ("SALLYPORT_LOG_LEVEL", "loud"),
+        ("SALLYPORT_PRICES", "cheap"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_what_is_wrong(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    error = refused(tmp_path, **{variable: value})
+    assert (error.code, error.facts["key"]) == ("invalid_setting", variable)
+    assert error.facts["detail"]
+
+
+def test_a_secret_of_the_wrong_kind_is_not_repeated(tmp_path: Path) -> None:
+    error = refused(tmp_path, 'anthropic_api_key = ["sk-very-secret"]')
+    assert error.facts["key"] == "ANTHROPIC_API_KEY"
+    assert "very-secret" not in str(error)
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"port = 1\nport = 2"])
+def test_a_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sallyport.toml").write_bytes(content)
+    with pytest.raises(Misconfigured) as refusal:
+        load({}, folder=tmp_path)
+    assert refusal.value.facts["key"] == "sallyport.toml"
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sallyport.toml").mkdir()
+    with pytest.raises(Misconfigured) as refusal:
+        load({}, folder=tmp_path)
+    assert refusal.value.code == "invalid_setting"
