@@ -85,7 +85,7 @@ def line_of(event: RunEvent) -> Text | None:
     if told is None:
         return None
     who, style, what = told
-    return _who(who, style=style).append(what(event.data), style="default")
+    return _who(who, style=style).append(what(event.data))
 
 
 def preview_of(preview: JsonObject) -> RenderableType:
@@ -111,7 +111,7 @@ def dollars(micros: Json) -> str:
 def _closing(event: RunEvent) -> Text:
     """Return the line of an end whose result was just said."""
     cost = dollars(event.data["cost_micros"])
-    return _who("result", style="blue").append(f"as said; {cost} in all", style="default")
+    return _who("result", style="blue").append(f"as said; {cost} in all")
 
 
 def _what(data: JsonObject) -> str:
@@ -141,7 +141,7 @@ def _ended(data: JsonObject, *, words: str) -> str:
 
 
 def _who(who: str, *, style: str) -> Text:
-    return Text(f"  {who:<8}", style=f"bold {style}")
+    return Text.assemble((f"  {who:<8}", f"bold {style}"))
 
 
 _LINES: Mapping[EventKind, tuple[str, str, Callable[[JsonObject], str]]] = {

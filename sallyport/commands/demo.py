@@ -8,7 +8,7 @@ import click
 
 from core.telemetry.logs import configure_logs
 from sallyport import settings
-from sallyport.commands.answer import Answer, answering, as_json_given, console, is_done
+from sallyport.commands.answer import Answer, answering, as_json_given, console, give_json, is_done
 from sallyport.demo.people import DUPLICATE, PROJECT
 from sallyport.demo.show import AtRest, Outcome, play, settings_of_demo
 from sallyport.demo.stage import Stage
@@ -29,7 +29,9 @@ async def COMMAND(*, auto: bool) -> Answer:  # noqa: N802 - what the command lin
     stage.says("demo", "one door to every tool, with two gates: policy, then people", style="blue")
 
     def at_rest(rest: AtRest, outcome: Outcome) -> None:
-        _give_addresses(stage, rest, ok=outcome.ok)
+        if as_json_given():
+            give_json({**outcome.as_json(), "url": rest.url, "mcp_token": rest.mcp_token})
+        _give_addresses(stage, rest)
         is_done()
 
     outcome = await play(told, stage=stage, at_rest=None if auto else at_rest)
@@ -43,7 +45,7 @@ def _summary(outcome: Outcome) -> str:
     return f"\nAll {len(outcome.steps)} steps happened, in {outcome.seconds:.1f} seconds."
 
 
-def _give_addresses(stage: Stage, rest: AtRest, *, ok: bool) -> None:
+def _give_addresses(stage: Stage, rest: AtRest) -> None:
     clients = {
         "mcpServers": {
             "sallyport": {
@@ -62,8 +64,8 @@ def _give_addresses(stage: Stage, rest: AtRest, *, ok: bool) -> None:
             }
         }
     }
-    stage.act("It stays up" if ok else "Not every step happened; it stays up all the same")
-    stage.says("rest", f"{rest.url}/api/v1 (described at {rest.url}/api/v1/openapi.json)")
+    stage.act("It stays up")
+    stage.says("rest", f"{rest.url}/api/v1, described at {rest.url}/api/v1/openapi.json")
     stage.says("mcp", f"{rest.url}/mcp")
     stage.says("try", f'ask your MCP client to delete "{DUPLICATE}" in "{PROJECT}"')
     stage.plainly("\nFor Cursor and others that speak HTTP (the token is Alice's, for a day):\n")

@@ -43,7 +43,7 @@ class Stage:
 
     def says(self, who: str, what: str, *, style: str = "white") -> None:
         """Print who says or does what."""
-        line = Text(f"  {who:<8}", style=f"bold {style}").append(what, style="default")
+        line = Text.assemble((f"  {who:<8}", f"bold {style}"), what)
         self._console.print(line, soft_wrap=True)
 
     def shows(self, what: RenderableType) -> None:

@@ -198,10 +198,9 @@ class Story:
     async def _undo(self, run_id: RunId) -> None:
         self._stage.act("Undo")
         run = (await self._cast.alice.get(f"/runs/{run_id}")).body
-        calls = [call for step in run["steps"] for call in step["calls"]]
-        deleting = next(call for call in calls if call["tool"] == "delete_task")
+        calls = {call["tool"]: call["call_id"] for step in run["steps"] for call in step["calls"]}
         self._stage.says("alice", "takes the deletion back", style="magenta")
-        undone = (await self._cast.alice.post(f"/calls/{deleting['call_id']}/undo", {})).body
+        undone = (await self._cast.alice.post(f"/calls/{calls['delete_task']}/undo", {})).body
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while undone.get("status") in _STILL_OPEN:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -253,10 +252,8 @@ class Story:
     async def _titles(self) -> set[str]:
         """Return what is to do in the project, as Alice sees it now."""
         projects = await self._call("list_projects", {})
-        project = next(one for one in projects["projects"] if one["name"] == PROJECT)
-        found = await self._call(
-            "list_tasks_in_project", {"project_id": project["id"], "limit": 50}
-        )
+        ids = {project["name"]: project["id"] for project in projects["projects"]}
+        found = await self._call("list_tasks_in_project", {"project_id": ids[PROJECT], "limit": 50})
         return {task["title"] for task in found["tasks"]}
 
     async def _call(self, tool: str, arguments: Body) -> Body:
