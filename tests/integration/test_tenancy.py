@@ -17,7 +17,8 @@ def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
             """select c.relname from pg_class c
                where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
                  and (c.relname = 'tenants' or exists (
-                   select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id'))
+                   select 1 from pg_attribute a
+                   where a.attrelid = c.oid and a.attname = 'tenant_id'))
                  and not (c.relrowsecurity and c.relforcerowsecurity and exists (
                    select 1 from pg_policy p where p.polrelid = c.oid and p.polcmd = '*'
                      and p.polqual is not null and p.polwithcheck is not null))"""
@@ -49,8 +50,10 @@ def test_the_app_role_cannot_bypass_and_owns_nothing(urls: Urls) -> None:
 def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
     with psycopg.connect(urls.privileged) as connection:
         definers = connection.execute(
-            """select p.proname, r.rolname, p.proconfig from pg_proc p join pg_roles r on r.oid = p.proowner
-               where p.pronamespace = 'public'::regnamespace and p.prosecdef order by 1"""
+            """select p.proname, r.rolname, p.proconfig
+               from pg_proc p join pg_roles r on r.oid = p.proowner
+               where p.pronamespace = 'public'::regnamespace and p.prosecdef
+               order by 1"""
         ).fetchall()
     assert {name for name, _, _ in definers} <= {
         "directory_alive_workers",
@@ -98,7 +101,7 @@ async def test_what_was_written_once_cannot_be_changed_by_the_app(
     database: Database, table: str
 ) -> None:
     acme = await make_tenant(database)
-    for statement in (f"delete from {table}", f"update {table} set tenant_id = tenant_id"):
+    for statement in (f"delete from {table}", f"update {table} set tenant_id = tenant_id"):  # noqa: S608 - the names above
         with pytest.raises(ProgrammingError, match="permission denied"):
             async with database.for_tenant(acme.id) as connection:
                 await connection.execute(text(statement))
