@@ -1,6 +1,7 @@
-"""A process full of people who decide the same question at the same moment."""
+"""Processes full of people who decide at the same moment."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,3 +81,54 @@ async def _outcome(app: App, caller: Caller, *, crowd: Crowd) -> str:
     except (Refused, Unavailable) as refusal:
         return refusal.code
     return closed.state.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appointment:
+    """Somebody who will approve something."""
+
+    tenant_id: TenantId
+    person: PrincipalId
+    approval_id: ApprovalId
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Appointments, a tenth of a second apart from half a second after the diary says go."""
+
+    url: str
+    folder: Path
+    appointments: tuple[Appointment, ...]
+
+    @property
+    def diary(self) -> Diary:
+        return Diary(self.folder / "calendar.jsonl")
+
+
+def keep(calendar: Calendar) -> None:
+    """Keep every appointment to the millisecond: others have some at the same time."""
+    log_to(calendar.folder / "calendar.txt")
+    asyncio.run(_keep(calendar))
+
+
+async def _keep(calendar: Calendar) -> None:
+    assembly = Assembly(settings_for(calendar.folder), url=calendar.url)
+    diary = calendar.diary
+    async with assembly.serving() as app:
+        callers = [
+            await caller_in(assembly.people, each.tenant_id, principal_id=each.person)
+            for each in calendar.appointments
+        ]
+        diary.write("ready")
+
+        async def may_begin() -> bool:
+            return bool(diary.read(what="go"))
+
+        await until(may_begin, seconds=60)
+        begin = diary.read(what="go")[0].at / 1e9 + 0.5
+        for number, (caller, each) in enumerate(zip(callers, calendar.appointments, strict=True)):
+            await asyncio.sleep(max(0.0, begin + number / 10 - time.time()))
+            await app.decide(
+                caller, approval_id=each.approval_id, answer=Answer.APPROVE, digest=each.digest
+            )
