@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from core.domain.approval import ApprovalState
 from core.domain.event import EventKind
 from core.domain.model import StopReason
 from core.domain.principal import Caller
-from core.domain.run import Run, RunStatus, StopCause
+from core.domain.run import AgentVersion, Run, RunStatus, StopCause
 from core.domain.tool import CallState, Failed
 from core.errors import Conflict, Forbidden, ModelFailed, ModelOverloaded
 from core.store.tables import principals
 from tests.conftest import Urls
-from tests.nouns import an_answer
+from tests.nouns import AGENT, an_answer
 from tests.workshop import LOOK_COSTS, Workplace, never, use, workplace_on
 from tests.world import Company
 
@@ -70,7 +71,7 @@ async def test_an_answer_without_calls_completes_the_run(place: Workplace) -> No
 
 async def test_the_step_limit_stops_the_run(urls: Urls, tmp_path: Path) -> None:
     lines = [[use("look", name=str(number))] for number in range(5)]
-    async with workplace_on(urls, tmp_path, *lines, max_steps=2) as place:
+    async with workplace_on(urls, tmp_path, *lines, agent=replace(AGENT, max_steps=2)) as place:
         acme = await place.company()
         run = await place.run(acme.member, "Look.")
         assert ended(run) == (RunStatus.FAILED, "max_steps")
@@ -80,7 +81,9 @@ async def test_the_step_limit_stops_the_run(urls: Urls, tmp_path: Path) -> None:
 
 
 async def test_a_model_call_that_might_not_fit_is_not_made(urls: Urls, tmp_path: Path) -> None:
-    async with workplace_on(urls, tmp_path, "Hello.", budget_micros=4) as place:
+    async with workplace_on(
+        urls, tmp_path, "Hello.", agent=replace(AGENT, budget_micros=4)
+    ) as place:
         acme = await place.company()
         run = await place.run(acme.member, "Hello?")
         assert ended(run) == (RunStatus.BUDGET_EXCEEDED, "budget_exceeded")
@@ -91,7 +94,9 @@ async def test_a_model_call_that_might_not_fit_is_not_made(urls: Urls, tmp_path:
 
 async def test_a_tool_that_does_not_fit_is_not_called(urls: Urls, tmp_path: Path) -> None:
     line = [use("look", name="a")]
-    async with workplace_on(urls, tmp_path, line, budget_micros=LOOK_COSTS) as place:
+    async with workplace_on(
+        urls, tmp_path, line, agent=replace(AGENT, budget_micros=LOOK_COSTS)
+    ) as place:
         acme = await place.company()
         run = await place.run(acme.member, "Look.")
         assert ended(run) == (RunStatus.BUDGET_EXCEEDED, "budget_exceeded")
@@ -105,7 +110,9 @@ async def test_calls_side_by_side_never_pass_the_budget_together(
     urls: Urls, tmp_path: Path
 ) -> None:
     line = [use("look", name=str(number)) for number in range(9)]
-    async with workplace_on(urls, tmp_path, line, budget_micros=4 * LOOK_COSTS) as place:
+    async with workplace_on(
+        urls, tmp_path, line, agent=replace(AGENT, budget_micros=4 * LOOK_COSTS)
+    ) as place:
         acme = await place.company()
         run = await place.run(acme.member, "Look.")
         assert run.status is RunStatus.BUDGET_EXCEEDED
@@ -147,16 +154,21 @@ async def test_a_tool_that_only_takes_back_is_unknown_to_the_model(place: Workpl
 
 
 @pytest.mark.parametrize(
-    ("limit", "code"), [("segment_seconds", "segment_timeout"), ("run_seconds", "run_timeout")]
+    ("agent", "code"),
+    [
+        (replace(AGENT, segment_seconds=0), "segment_timeout"),
+        (replace(AGENT, run_seconds=0), "run_timeout"),
+    ],
+    ids=["segment", "run"],
 )
 async def test_a_run_that_works_too_long_is_stopped(
-    urls: Urls, tmp_path: Path, limit: str, code: str
+    urls: Urls, tmp_path: Path, agent: AgentVersion, code: str
 ) -> None:
     async def think() -> str:
         await never()
         return ""
 
-    async with workplace_on(urls, tmp_path, think, **{limit: 0}) as place:
+    async with workplace_on(urls, tmp_path, think, agent=agent) as place:
         acme = await place.company()
         assert ended(await place.run(acme.member, "Think.")) == (RunStatus.FAILED, code)
 
