@@ -1,4 +1,4 @@
-"""A tool that does nothing, and the script of a model that calls it ten times."""
+"""Tools that do nothing, and the script of a model that calls one of them ten times."""
 
 from pydantic import Field
 
@@ -26,7 +26,25 @@ async def count(arguments: Count, context: Context[None]) -> Counted:  # noqa: A
     return Counted(n=arguments.n + 1)
 
 
-BENCH: Pack[None] = Pack(name="bench", tools=(count,))
+class Echo(Arguments):
+    """A text to return."""
+
+    text: str = Field(description="a text", max_length=10_000)
+
+
+class Echoed(Output):
+    """The same text."""
+
+    text: str
+
+
+@tool(risk=Risk.SAFE, cost_micros=1)
+async def echo(arguments: Echo, context: Context[None]) -> Echoed:  # noqa: ARG001 - the shape of a tool
+    """Return the text unchanged. It costs something, so that a call is metered."""
+    return Echoed(text=arguments.text)
+
+
+BENCH: Pack[None] = Pack(name="bench", tools=(count, echo))
 
 
 def script_of_steps() -> str:
