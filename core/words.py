@@ -45,6 +45,8 @@ SENTENCES: Mapping[str, str] = {
     "not_found": "There is no such {noun}.",
     "unknown_tenant": "There is no tenant named {tenant}. See them with: sallyport tenant list.",
     "unknown_person": "Nobody in {tenant} has the email {email}. Create them with: sallyport principal create.",
+    "invalid_tenant_name": "A tenant's name is 1 to 63 small letters, digits and hyphens, and begins with no hyphen.",
+    "invalid_email": "That is not an email address, such as alice@acme.test.",
     "tenant_exists": "There is a tenant named {tenant} already. Choose another name.",
     "principal_exists": "There is a person with the email {email} already.",
     "not_yours": "This {noun} is somebody else's; only they or an admin may do that.",

@@ -1,0 +1,152 @@
+"""Setting a tenant up from the command line, and how the command line answers at all."""
+
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from core.store.embedded import EmbeddedPostgres
+from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+    """Give the module one data folder, with its server up so that no command starts it anew."""
+    data_dir = Path(tmp_path_factory.mktemp("cli"))
+    with EmbeddedPostgres(data_dir):
+        line = CommandLineHere(data_dir)
+        line.json("tenant", "create", "acme", "--tier", "pro")
+        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+        yield line
+
+
+def test_script_needs_nothing_but_a_path_in_its_environment(cli: CommandLine) -> None:
+    script = CommandLine(cli.data_dir)
+    group = ("--role=member", "--group=Zürich ✓")
+    said = script.run(
+        "principal", "create", "--tenant=acme", "--email=zo@acme.test", *group, "--json"
+    )
+    assert said.err == ""
+    assert said.json["groups"] == ["Zürich ✓"]
+    refused = script.json("tenant", "create", "acme", code=1)
+    assert refused["error"]["code"] == "tenant_exists"
+
+
+@pytest.mark.parametrize("name", ["", "-acme", "Acme", "a b", "a" * 64, "ä"])
+def test_tenant_has_a_plain_name(cli: CommandLine, name: str) -> None:
+    error = cli.run("tenant", "create", "--json", "--", name, code=1).json["error"]
+    assert error["code"] == "invalid_tenant_name"
+
+
+@pytest.mark.parametrize("email", ["alice", "@", "a b@acme.test", "a@b@c"])
+def test_person_has_an_email_address(cli: CommandLine, email: str) -> None:
+    create = ("principal", "create", "--tenant=acme", "--role=member", f"--email={email}")
+    assert cli.json(*create, code=1)["error"]["code"] == "invalid_email"
+
+
+def test_help_names_every_command_and_each_of_them_explains_itself() -> None:
+    told = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+    for name in ("demo", "serve", "tenant", "approvals", "audit", "mcp", "doctor"):
+        assert name in told
+    assert (
+        "--tenant"
+        in subprocess.run(
+            [SCRIPT, "call", "--help"], capture_output=True, text=True, check=True
+        ).stdout
+    )
+
+
+def test_new_tenant_is_listed_and_has_one_project_open_to_all(cli: CommandLine) -> None:
+    listed = cli.json("tenant", "list")
+    assert ("acme", "pro") in [(one["name"], one["tier"]) for one in listed["items"]]
+    assert listed["next_cursor"] is None
+    made = cli.json("call", "list_projects", "--tenant=acme", "--as=al@acme.test")
+    assert [one["name"] for one in made["result"]["projects"]] == ["Inbox"]
+
+
+def test_list_goes_on_where_its_cursor_says(cli: CommandLine) -> None:
+    page = cli.json("tenant", "list", "--limit=1")
+    assert page["next_cursor"] == "acme"
+    assert "acme" not in [
+        one["name"] for one in cli.json("tenant", "list", "--cursor=acme")["items"]
+    ]
+
+
+def test_second_tenant_of_the_same_name_is_refused_with_code_and_sentence(cli: CommandLine) -> None:
+    error = cli.json("tenant", "create", "acme", code=1)["error"]
+    assert error["code"] == "tenant_exists"
+    assert "acme" in error["message"]
+
+
+def test_error_for_people_stands_on_standard_error_and_says_what_to_do(cli: CommandLine) -> None:
+    said = cli.run("run", "list", "--tenant=nobody", code=1)
+    assert said.out == ""
+    assert "sallyport tenant list" in said.err
+
+
+def test_unknown_person_and_unknown_tenant_are_told_apart(cli: CommandLine) -> None:
+    unknown = cli.json("token", "create", "--tenant=acme", "--as=no@acme.test", code=1)
+    assert unknown["error"]["code"] == "unknown_person"
+    assert cli.json("tool", "list", "--tenant=no", code=1)["error"]["code"] == "unknown_tenant"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nope",),
+        ("tenant", "create"),
+        ("run", "show", "not-an-id", "--tenant=acme"),
+        ("call", "list_projects", "--tenant=acme", "--as=al@acme.test", "--args=[1]"),
+        ("audit", "verify"),
+    ],
+    ids=["command", "argument", "id", "json", "choice"],
+)
+def test_wrong_usage_ends_with_2_and_one_document(
+    cli: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    assert cli.json(*arguments, code=2)["error"]["code"] == "wrong_usage"
+
+
+def test_bare_command_shows_how_it_is_used(cli: CommandLine) -> None:
+    assert "Usage:" in cli.run(code=2).err
+
+
+def test_unknown_setting_is_named(tmp_path: Path) -> None:
+    line = CommandLineHere(tmp_path, environment={"SALLYPORT_COLOUR": "blue"})
+    error = line.json("tenant", "list", code=1)["error"]
+    assert error["code"] == "unknown_setting"
+    assert "SALLYPORT_COLOUR" in error["message"]
+
+
+def test_token_carries_what_was_asked_and_never_a_decision_over_mcp(cli: CommandLine) -> None:
+    person = ("token", "create", "--tenant=acme", "--as=al@acme.test")
+    assert cli.json(*person)["token"].startswith("sp_api_")
+    assert cli.run(*person, "--audience=mcp").out.startswith("sp_mcp_")
+    refused = cli.json(*person, "--audience=mcp", "--scope=approvals:decide", code=1)
+    assert refused["error"]["code"] == "scope_not_allowed"
+    assert cli.json(*person, "--ttl=0", code=1)["error"]["code"] == "invalid_ttl"
+
+
+def test_tool_that_is_switched_off_is_refused_until_it_is_on_again(cli: CommandLine) -> None:
+    call = (
+        "call",
+        "search_documents",
+        "--tenant=acme",
+        "--as=al@acme.test",
+        '--args={"query":"a"}',
+    )
+    cli.json("tool", "disable", "search_documents", "--tenant=acme")
+    assert cli.json("tool", "show", "search_documents", "--tenant=acme")["enabled"] is False
+    assert cli.json(*call, code=1)["error"]["code"] == "tool_disabled"
+    cli.json("tool", "enable", "search_documents", "--tenant=acme")
+    assert cli.json(*call)["status"] == "succeeded"
+    listed = cli.run("tool", "list", "--tenant=acme").out
+    assert "delete_task" in listed
+    assert "restore_task" not in listed
+
+
+def test_what_the_operator_does_is_in_the_audit(cli: CommandLine) -> None:
+    items = cli.json("audit", "export", "--tenant=acme")["items"]
+    made = {(one["action"], one["actor"]) for one in items if one["kind"] == "record"}
+    assert {("tenant.created", "operator"), ("principal.created", "operator")} <= made
