@@ -1,5 +1,6 @@
 """The one way to PostgreSQL: transactions that belong to a tenant, and the few hot functions."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol, cast
@@ -10,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from core.domain.ids import TenantId
 from core.errors import LeaseLost, SallyportError, StaleEpoch, Unavailable
@@ -43,6 +45,7 @@ class Database:
         self._url = url
         self._pool_size = pool_size
         self._hot: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
@@ -59,18 +62,27 @@ class Database:
         Raises:
             Unavailable: ``database_unavailable``.
         """
-        if self._hot is None:
-            with _translated():
-                self._hot = await asyncpg.create_pool(
-                    self._url,
-                    min_size=1,
-                    max_size=self._pool_size,
-                    timeout=_CONNECT_SECONDS,
-                    command_timeout=_STATEMENT_SECONDS,
-                    server_settings=_SESSION,
-                    reset=_keep,
-                )
-        return self._hot
+        # Two that come first would open two, and nobody would ever close the one.
+        async with self._opening:
+            if self._hot is None:
+                with _translated():
+                    self._hot = await asyncpg.create_pool(
+                        self._url,
+                        min_size=1,
+                        max_size=self._pool_size,
+                        timeout=_CONNECT_SECONDS,
+                        command_timeout=_STATEMENT_SECONDS,
+                        server_settings=_SESSION,
+                        reset=_keep,
+                    )
+            return self._hot
+
+    @property
+    def connections_in_use(self) -> int:
+        """How many connections of both pools somebody works with now."""
+        pool = cast("QueuePool", self._engine.pool)
+        hot = self._hot.get_size() - self._hot.get_idle_size() if self._hot else 0
+        return pool.checkedout() + hot
 
     async def close(self) -> None:
         """Close both pools; what is under way is ended."""
