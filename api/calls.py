@@ -5,7 +5,7 @@ from starlette.responses import Response
 from api.models import CallStatus, CallTool, DryRun, Nothing, ToolsPage
 from api.operations import Asked, Operation, get, post, reply
 from api.problems import problem
-from api.views import call_status, status_of, tool_view
+from api.views import call_status, tool_view
 from core.app import CallView
 from core.domain.ids import CallId
 from core.domain.tool import CallState, Failed
@@ -55,6 +55,7 @@ def _made(view: CallView) -> Response:
     record = view.record
     match record.result:
         case Failed(code="not_found") as refused:
+            # An id in the arguments is as one in the path, whichever tool looked for it.
             status = 404
         case Failed() as refused if record.state in _TURNED_AWAY:
             status = 403
@@ -65,7 +66,7 @@ def _made(view: CallView) -> Response:
         refused.code,
         status=status,
         detail=refused.message,
-        facts={"call_id": str(record.call.id), "state": status_of(record.state)},
+        facts={"call_id": str(record.call.id), "state": record.state.value},
     )
 
 

@@ -67,6 +67,9 @@ async def test_a_safe_call_of_what_is_not_there_is_not_found(rest: Served) -> No
         missing = await alice.post(path, nobodys, status=404)
         assert foreign["code"] == missing["code"] == "not_found"
         assert foreign["detail"] == missing["detail"]
+        nothing = {"arguments": {"document_id": str(uuid4())}}
+        unread = await alice.post("/tools/read_document/calls", nothing, status=404)
+        assert unread["detail"] == "There is no such document."
 
 
 async def test_a_dry_run_tells_verdict_and_preview_and_does_nothing(rest: Served) -> None:

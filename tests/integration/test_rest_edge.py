@@ -380,7 +380,9 @@ async def test_a_client_that_hangs_up_in_its_body_is_no_failure(world: World) ->
 
             async def in_flight() -> int:
                 text = (await http.get("/metrics")).text
-                return int(re.findall(r"^sallyport_http_requests_in_flight (\d+)$", text, re.M)[0])
+                return int(
+                    re.findall(r"^sallyport_http_requests_in_flight (\d+)$", text, re.MULTILINE)[0]
+                )
 
             async def is_read() -> bool:
                 return await in_flight() == 2
@@ -500,10 +502,10 @@ async def test_the_audit_is_an_admins_to_read_page_by_page(rest: Served) -> None
         assert {one["actor"] for one in records} == {"alice@acme.test"}
         assert records[0]["content"]["code"] == "unknown_tool"
         assert (await carol.get("/audit?until=2000-01-01T00:00:00Z"))["items"] == []
-        for cursor in ("x", "W10", "WyIyMDI2LTAxLTAxIiwgIngiXQ"):
-            assert (await carol.get(f"/audit?cursor={cursor}", status=422))["code"] == (
-                "invalid_cursor"
-            )
+        for cursor in ("x", "W10", "WyIyMDI2LTAxLTAxIiwgIngiXQ", "1" * 201):
+            code = (await carol.get(f"/audit?cursor={cursor}", status=422))["code"]
+            assert code == ("invalid_cursor" if len(cursor) < 200 else "invalid_field")
+            assert (await carol.get(f"/runs?cursor={cursor}", status=422))["code"] == code
     async with rest.client(globex.admin) as other:
         assert (await other.get("/audit"))["items"] == []
 
@@ -516,6 +518,15 @@ async def test_a_narrowed_token_does_only_what_it_carries(rest: Served) -> None:
         scopes=frozenset({"runs:read"}),
         ttl=timedelta(hours=1),
     )
+    for_audit = await rest.world.assembly.tokens.issue(
+        acme.admin.principal,
+        audience=Audience.API,
+        scopes=frozenset({"audit:read"}),
+        ttl=timedelta(hours=1),
+    )
+    async with rest.client(for_audit) as carol:
+        await carol.get("/audit")
+        assert (await carol.get("/usage", status=403))["facts"] == {"scope": "runs:read"}
     async with rest.client(token) as carol:
         await carol.get("/runs")
         for path in ("/tools", "/approvals", "/audit"):
