@@ -11,6 +11,7 @@ from mcp_server.http import McpEndpoint
 from sallyport.assembly import Assembly
 from sallyport.http import http_app
 from sallyport.http import serve as serve_http
+from sallyport.metrics import Gauge
 from sallyport.settings import HttpSettings, Settings
 from sallyport.storage import Storage
 
@@ -55,6 +56,12 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         readiness=Readiness(parts.database).check,
         settings=http,
         clock=parts.clock,
+        gauges={
+            "sallyport_database_connections_in_use": Gauge(
+                meaning="Connections to PostgreSQL that somebody works with now.",
+                read=lambda: parts.database.connections_in_use,
+            )
+        },
     )
     async with mcp.lifespan():
         await serve_http(asgi, host=http.host, port=port, ready=ready)
