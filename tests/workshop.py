@@ -74,6 +74,8 @@ class Worked(Output):
 
 async def what_happens(arguments: Thing, context: Context[Bench]) -> Preview:
     """Show the thing."""
+    if "preview" in context.store.hooks:
+        await context.store.hooks["preview"]()
     return Preview(summary=f"Work on {arguments.name}.", target=context.store.shown)
 
 
