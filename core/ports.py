@@ -79,9 +79,13 @@ class ToolBox(Protocol):
         ...
 
     async def call(self, permitted: PermittedCall) -> ToolResult:
-        """Make the call. Failures are results, never exceptions, but for LeaseLost.
+        """Make the call. Failures are results, never exceptions, but for those below.
 
         Whoever is cancelled in it must expect that the effect happened.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+            Unavailable: ``database_unavailable``: our own; the effect may have happened.
         """
         ...
 

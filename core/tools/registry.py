@@ -44,6 +44,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _BACKOFF_SECONDS = (0.1, 0.4)
 """Waits before the second and the third attempt at a part that is not there."""
+_DATABASE_AWAY = "database_unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class Registry:
         return replace(preview, reversible=entry.tool.reversible)
 
     async def call(self, permitted: PermittedCall) -> ToolResult:
-        """Make the call. Failures are results, never exceptions, but for LeaseLost."""
+        """Make the call. Failures are results, but for LeaseLost and a database that is away."""
         call = permitted.call
         begun = self._clock.monotonic()
         result = await self._result(permitted)
@@ -164,7 +165,11 @@ class Registry:
             return self._succeeded(entry, returned=returned)
         except (Refused, ToolFailed) as error:
             return _failed(error)
-        except Unavailable:
+        except Unavailable as error:
+            if error.code == _DATABASE_AWAY:
+                # The effect may be committed and its answer lost: only the journal's reader,
+                # who waits for the same database, can go on from here.
+                raise
             return _failed(ToolFailed("tool_unavailable", tool=call.tool))
         except LeaseLost:
             raise

@@ -91,7 +91,7 @@ async def test_a_tool_learns_who_acts_when_and_under_which_key(
 
 
 async def test_a_part_that_comes_back_in_time_is_asked_again(room: Room) -> None:
-    gone = Unavailable("database_unavailable")
+    gone = Unavailable("ledger_unavailable")
     room.store.trouble = raising(gone, gone, None)
 
     result = await room.door.call(ALICE, "read_note", name="plan")
@@ -101,7 +101,7 @@ async def test_a_part_that_comes_back_in_time_is_asked_again(room: Room) -> None
 
 
 async def test_a_part_that_stays_away_fails_after_three_attempts(room: Room) -> None:
-    room.store.trouble = raising(*[Unavailable("database_unavailable")] * 3)
+    room.store.trouble = raising(*[Unavailable("ledger_unavailable")] * 3)
 
     result = await room.door.call(ALICE, "read_note", name="plan")
 
@@ -112,13 +112,21 @@ async def test_a_part_that_stays_away_fails_after_three_attempts(room: Room) -> 
 
 
 async def test_what_may_not_be_repeated_is_tried_once(room: Room) -> None:
-    room.store.trouble = raising(Unavailable("database_unavailable"))
+    room.store.trouble = raising(Unavailable("ledger_unavailable"))
 
     result = await room.door.call(ALICE, "erase_note", name="plan")
 
     assert isinstance(result, Failed)
     assert result.code == "tool_unavailable"
     assert room.slept == []
+
+
+@pytest.mark.parametrize("name", ["read_note", "erase_note"])
+async def test_a_call_is_not_over_while_our_own_database_is_away(room: Room, name: str) -> None:
+    room.store.trouble = raising(*[Unavailable("database_unavailable")] * 3)
+
+    with pytest.raises(Unavailable):
+        await room.door.call(ALICE, name, name="plan")
 
 
 @pytest.mark.parametrize(
