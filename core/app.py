@@ -170,6 +170,7 @@ class App:
         Raises:
             NotFound: ``not_found``.
         """
+        _need(caller, "tools:call")
         record = await self._runs.call(caller.tenant_id, call_id=call_id)
         mine = record.call.requester.id == caller.principal.id
         if not mine and Role.ADMIN not in caller.principal.roles:
