@@ -48,7 +48,8 @@ _TOOLS = Counter(
     }
 )
 _STEPS = 5
-_ONCE = ("run.started", "approval.asked", "approval.decided", "run.completed")
+_ATTEMPTS = 3
+"""A call that is cut off so often is not repeated any more without people."""
 
 
 def task_of(tenant_id: TenantId) -> str:
@@ -105,18 +106,33 @@ class Ledger:
         if [seq for seq, _ in events] != list(range(1, len(events) + 1)):
             yield f"events have gaps: {events}"
         kinds = Counter(str(kind) for _, kind in events)
-        if events[-1][1] != "run.completed" or any(kinds[kind] != 1 for kind in _ONCE):
-            yield f"events: {kinds}"
-        if kinds["step.answered"] != _STEPS or kinds["call.succeeded"] != _TOOLS.total():
+        wanted = {
+            "run.started": 1,
+            "step.answered": _STEPS,
+            "call.succeeded": _TOOLS.total(),
+            "approval.asked": self._questions(),
+            "approval.decided": self._questions(),
+            "run.completed": 1,
+            "run.stopped": 0,
+        }
+        if events[-1][1] != "run.completed" or any(kinds[k] != n for k, n in wanted.items()):
             yield f"events: {kinds}"
         audited = self.rows("select action, tool from audit_records where tenant_id = %s")
         executed = Counter(str(tool) for action, tool in audited if action == "call.executed")
         if executed != _TOOLS:
             yield f"audited as executed: {executed}"
         actions = Counter(str(action) for action, _ in audited)
-        once = ("run.started", "approval.asked", "approval.decided", "run.ended")
-        if any(actions[action] != 1 for action in once):
+        wanted = {
+            "run.started": 1,
+            "approval.asked": self._questions(),
+            "approval.decided": self._questions(),
+            "run.ended": 1,
+        }
+        if any(actions[action] != count for action, count in wanted.items()):
             yield f"audited: {actions}"
+
+    def _questions(self) -> int:
+        return len(self.rows("select id from approvals where tenant_id = %s"))
 
     def _of_calls(self) -> Iterator[str]:
         calls = self.rows("select tool, state from tool_calls where tenant_id = %s")
@@ -137,10 +153,20 @@ class Ledger:
             ("Write the report", True),
         ]:
             yield f"tasks: {made}"
-        answers = self.rows("select answer from decisions where tenant_id = %s")
-        states = self.rows("select state from approvals where tenant_id = %s")
-        if answers != [("approve",)] or states != [("approved",)]:
-            yield f"decisions {answers}, questions {states}"
+        permits = self.rows(
+            "select a.state, d.answer from approvals a left join decisions d "
+            "on d.tenant_id = a.tenant_id and d.approval_id = a.id "
+            "where a.tenant_id = %s and a.question = 'permit'"
+        )
+        if permits != [("approved", "approve")]:
+            yield f"permits: {permits}"
+        outcomes = self.rows(
+            "select c.attempts from approvals a join tool_calls c "
+            "on c.tenant_id = a.tenant_id and c.id = a.call_id "
+            "where a.tenant_id = %s and a.question = 'outcome'"
+        )
+        if any(int(str(attempts)) < _ATTEMPTS for (attempts,) in outcomes):
+            yield f"people were asked about an outcome after {outcomes} attempts"
 
     def _of_asking(self, asked: Sequence[Note]) -> Iterator[str]:
         """A stored answer is never asked for again; both clocks are this machine's."""

@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from core.app import App
-from core.domain.approval import Answer, ApprovalState
+from core.domain.approval import Answer, ApprovalState, Question
 from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Caller
 from core.errors import Refused, Unavailable
@@ -30,6 +30,8 @@ from tests.waiting import until
 from tests.world import caller_of, settings_for
 
 T = TypeVar("T")
+
+_YES = {Question.PERMIT: Answer.APPROVE, Question.OUTCOME: Answer.RETRY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,15 +182,17 @@ async def go(app: App, *, member: Caller, approver: Caller, task: str) -> None:
     await until(has_ended, seconds=60)
 
 
-async def approve_pending(app: App, approver: Caller) -> int:
-    """Approve whatever waits, as an approver with two devices would; return how much that was."""
+async def approve_pending(app: App, approver: Caller) -> None:
+    """Approve whatever waits; a call that was cut off too often to be repeated is to be retried."""
     shown, _ = await app.approvals(approver, state=ApprovalState.PENDING, before=None, limit=50)
     for question in shown:
         try:
             await app.decide(
-                approver, approval_id=question.id, answer=Answer.APPROVE, digest=question.digest
+                approver,
+                approval_id=question.id,
+                answer=_YES[question.question],
+                digest=question.digest,
             )
         except Refused:
             # Somebody else was quicker, or the question is another one by now: look again.
             continue
-    return len(shown)
