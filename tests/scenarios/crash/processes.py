@@ -1,6 +1,7 @@
 """Workers as processes of their own: started, killed, frozen and watched by a test.
 
 They are forked by a server that has imported everything once, so that starting one takes a moment.
+As a program, ``python -m tests.scenarios.crash.processes URL FOLDER SCRIPT``, it is one worker.
 """
 
 import asyncio
@@ -196,3 +197,7 @@ async def approve_pending(app: App, approver: Caller) -> None:
         except Refused:
             # Somebody else was quicker, or the question is another one by now: look again.
             continue
+
+
+if __name__ == "__main__":
+    _live(Life(url=sys.argv[1], folder=Path(sys.argv[2]), script=Path(sys.argv[3])))
