@@ -8,6 +8,7 @@ import click
 
 from core.errors import SallyportError
 from sallyport.commands import answer
+from sallyport.ending import first_of
 
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
 
@@ -89,7 +90,7 @@ def _run(arguments: list[str], *, as_json: bool) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except (SallyportError, BaseExceptionGroup) as error:
-        return answer.give_error(answer.first_of(error), as_json=as_json)
+        return answer.give_error(first_of(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the process's main: nothing is above it
         return answer.give_error(error, as_json=as_json)
     return code if isinstance(code, int) else 0

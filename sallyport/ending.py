@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TypeVar, cast
 
 import structlog
 import uvloop
+
+from core.errors import SallyportError
 
 T = TypeVar("T")
 
@@ -53,3 +55,18 @@ async def _until_told(work: Callable[[], Coroutine[object, object, T]]) -> T | s
         # It was ending anyway: that it ended badly changes nothing for whoever told it to.
         _log.warning("process.ended_badly", error=type(error).__name__)
     return told[0]
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return what a group of errors is about: ours before anybody else's."""
+    leaves = list(_leaves(error))
+    return next((leaf for leaf in leaves if isinstance(leaf, SallyportError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    for inner in group.exceptions:
+        yield from _leaves(inner)

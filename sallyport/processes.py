@@ -9,6 +9,7 @@ from core.app import App
 from core.store.readiness import Readiness
 from mcp_server.http import McpEndpoint
 from sallyport.assembly import Assembly
+from sallyport.ending import first_of
 from sallyport.http import http_app
 from sallyport.http import serve as serve_http
 from sallyport.metrics import Gauge
@@ -63,8 +64,11 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
             )
         },
     )
-    async with mcp.lifespan():
-        await serve_http(asgi, host=http.host, port=port, ready=ready)
+    try:
+        async with mcp.lifespan():
+            await serve_http(asgi, host=http.host, port=port, ready=ready)
+    except BaseExceptionGroup as group:
+        raise first_of(group) from group
 
 
 def address_of(http: HttpSettings, *, port: int) -> str:

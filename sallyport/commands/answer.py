@@ -4,9 +4,8 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import click
 import structlog
@@ -132,18 +131,3 @@ def give_error(error: BaseException, *, as_json: bool) -> int:
     else:
         click.echo(message, err=True)
     return 1
-
-
-def first_of(error: BaseException) -> BaseException:
-    """Return what a group of errors is about: ours before anybody else's."""
-    leaves = list(_leaves(error))
-    return next((leaf for leaf in leaves if isinstance(leaf, SallyportError)), leaves[0])
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        yield error
-        return
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    for inner in group.exceptions:
-        yield from _leaves(inner)
