@@ -177,6 +177,7 @@ _OUTAGES: tuple[type[BaseException], ...] = (
     TimeoutError,
     PoolTimeoutError,  # no connection came free in time: not the built-in one
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query on a connection that is just being lost
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
