@@ -35,6 +35,7 @@ scripts:
 _TENANTS = 10
 _AT_ONCE = 16
 _PAGE = 50
+_LOOK_SECONDS = 0.1
 _READY_SECONDS = 5.0
 
 
@@ -47,7 +48,7 @@ async def scene(urls: Urls, tmp_path: Path) -> AsyncGenerator[Scene]:
 @pytest.mark.parametrize(
     ("runs", "sample"),
     [
-        (300, 60),
+        (300, 50),
         pytest.param(10_000, 200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
 )
@@ -186,6 +187,7 @@ async def _resumed(scene: Scene, company: Company, *, question: Approval) -> flo
     decided = time.time_ns()
 
     async def has_ended() -> bool:
+        await asyncio.sleep(_LOOK_SECONDS)
         run = await scene.door.run(company.member, run_id=question.run_id)
         assert run.status is not RunStatus.FAILED
         return run.status is RunStatus.COMPLETED

@@ -32,6 +32,7 @@ from tests.world import caller_of, settings_for
 
 T = TypeVar("T")
 
+_PATIENCE_SECONDS = 0.1
 _YES = {Question.PERMIT: Answer.APPROVE, Question.OUTCOME: Answer.RETRY}
 
 
@@ -174,6 +175,7 @@ async def go(app: App, *, member: Caller, approver: Caller, task: str) -> None:
     run_id = await app.start_run(member, task=task)
 
     async def has_ended() -> bool:
+        await asyncio.sleep(_PATIENCE_SECONDS)  # looking costs more than the run itself
         try:
             await approve_pending(app, approver)
             return (await app.run(member, run_id=run_id)).status.is_final

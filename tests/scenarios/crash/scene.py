@@ -25,7 +25,7 @@ from tests.scenarios.crash.processes import (
 )
 from tests.world import Company, World, world_on
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
