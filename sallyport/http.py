@@ -76,13 +76,13 @@ def http_app(
         return PlainTextResponse(figures.text(), media_type=MEDIA_TYPE)
 
     routes: list[BaseRoute] = [
+        # First, because routes are tried in turn, and this one is asked for by far the most.
+        *([Route("/mcp", mcp)] if mcp is not None else ()),
         *api_routes(front),
         Route("/healthz", _healthy, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
-    if mcp is not None:
-        routes.append(Route("/mcp", mcp))
     edge = Middleware(_Edge, figures=figures, hosts=_hosts(settings))
     asgi = Starlette(
         routes=routes,

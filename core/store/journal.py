@@ -19,7 +19,10 @@ from core.store.database import Database
 from core.store.tables import audit_records, run_events, runs
 
 _WRITE = "select journal($1, $2, $3, $4, $5)"
-_RECORD_CALL = "select record_call($1, $2, $3, $4)"
+_RECORD_CALL = (
+    "select record_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+    " $18, $19, $20)"
+)
 
 Row = dict[str, Json]
 
@@ -41,22 +44,29 @@ class StoredJournal:
 
     async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
         """Keep a safe call without a run; see the port."""
-        call = record.call
-        row: Row = {
-            "id": str(call.id),
-            "requester_id": str(call.requester.id),
-            "via": call.via,
-            "tool": call.tool,
-            "tool_version": record.tool_version,
-            "arguments": call.arguments,
-            "state": record.state.value,
-            "verdict": record.verdict,
-            "cost_micros": record.cost_micros,
-            "duration_ms": record.duration_ms,
-            **_result(record.result),
-        }
+        call, result = record.call, record.result
         await self._database.hot(
-            _RECORD_CALL, call.tenant_id, epoch, _json(row), _json(_audit(audit))
+            _RECORD_CALL,
+            call.tenant_id,
+            epoch,
+            call.id,
+            call.requester.id,
+            call.via,
+            call.tool,
+            record.tool_version,
+            _json(call.arguments),
+            record.state.value,
+            _json(record.verdict) if record.verdict is not None else None,
+            _json(result.output) if isinstance(result, Succeeded) else None,
+            _json(_error(result)) if isinstance(result, Failed) else None,
+            record.cost_micros,
+            record.duration_ms,
+            audit.id,
+            audit.at,
+            audit.action,
+            audit.actor,
+            canonical_json(audit.content),
+            audit.digest,
         )
 
     async def record(self, *records: AuditRecord) -> None:
@@ -254,10 +264,13 @@ def _result(result: ToolResult | None) -> Row:
         case Succeeded():
             return {"result": result.output}
         case Failed():
-            error: Row = {"code": result.code, "message": result.message, "facts": result.facts}
-            return {"error": error}
+            return {"error": _error(result)}
         case None:
             return {}
+
+
+def _error(failed: Failed) -> Row:
+    return {"code": failed.code, "message": failed.message, "facts": failed.facts}
 
 
 def _audit(record: AuditRecord) -> Row:
