@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 
 from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Principal, Role, Tenant, Tier
@@ -72,19 +71,21 @@ class StoredPeople:
             roles=frozenset(roles),
             groups=frozenset(groups),
         )
-        try:
-            async with self._database.for_tenant(tenant_id) as connection:
-                await connection.execute(
-                    insert(principals).values(
-                        tenant_id=tenant_id,
-                        id=principal.id,
-                        email=principal.email,
-                        roles=sorted(principal.roles),
-                        groups=sorted(principal.groups),
-                    )
+        async with self._database.for_tenant(tenant_id) as connection:
+            added = await connection.execute(
+                upsert(principals)
+                .values(
+                    tenant_id=tenant_id,
+                    id=principal.id,
+                    email=principal.email,
+                    roles=sorted(principal.roles),
+                    groups=sorted(principal.groups),
                 )
-        except IntegrityError as error:
-            raise Conflict("principal_exists", email=principal.email) from error
+                .on_conflict_do_nothing(index_elements=[principals.c.tenant_id, principals.c.email])
+                .returning(principals.c.id)
+            )
+        if added.one_or_none() is None:
+            raise Conflict("principal_exists", email=principal.email)
         return principal
 
     async def by_email(self, tenant_id: TenantId, *, email: str) -> Principal:
@@ -149,13 +150,20 @@ class StoredPeople:
     async def change_roles(
         self, tenant_id: TenantId, *, principal_id: PrincipalId, roles: Sequence[Role]
     ) -> None:
-        """Give the person these roles instead; verdicts made before are stale from now on."""
+        """Give the person these roles instead; verdicts made before are stale from now on.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
         async with self._database.for_tenant(tenant_id) as connection:
-            await connection.execute(
+            changed = await connection.execute(
                 update(principals)
                 .where(principals.c.tenant_id == tenant_id, principals.c.id == principal_id)
                 .values(roles=sorted(roles))
+                .returning(principals.c.id)
             )
+        if changed.one_or_none() is None:
+            raise NotFound("not_found", noun="person")
 
     async def set_tool(self, tenant_id: TenantId, *, tool: str, enabled: bool) -> None:
         """Switch a tool on or off for the tenant; verdicts made before are stale from now on."""
