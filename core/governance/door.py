@@ -24,6 +24,7 @@ from core.governance.record import (
     failed_with,
     refusal_of,
     settled_event,
+    settled_update,
     state_of,
     timed_out,
     unknown_event,
@@ -169,7 +170,7 @@ class Door:
         raise Unavailable("configuration_changing")
 
     async def _judged(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
-        call = replace(record.call, requester=passage.standing.principal)
+        call = passage.as_now(record.call)
         try:
             judgement = await self._judge.judge(
                 call, standing=passage.standing, scopes=passage.scopes
@@ -197,7 +198,7 @@ class Door:
 
     async def _after_crash(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
         """Go on with a call that was under way: whether it happened is not known here."""
-        call = replace(record.call, requester=passage.standing.principal)
+        call = passage.as_now(record.call)
         try:
             judgement = self._judge.judge_again(
                 record, call=call, standing=passage.standing, scopes=passage.scopes
@@ -355,19 +356,8 @@ class Door:
             inverse=result.inverse if isinstance(result, Succeeded) else None,
             cost_micros=record.cost_micros if executed else 0,
         )
-        update = CallUpdate(call_id=call.id, state=closed.state)
-        if judgement is not None:
-            update = update_of(judgement, state=closed.state, attempt=False)
         entry = Entry(
-            calls=(
-                replace(
-                    update,
-                    result=result,
-                    inverse=closed.inverse,
-                    cost_micros=closed.cost_micros,
-                    duration_ms=closed.duration_ms,
-                ),
-            ),
+            calls=(settled_update(closed, judgement=judgement),),
             usage=usage_of(call, cost_micros=closed.cost_micros),
             events=(
                 settled_event(

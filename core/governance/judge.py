@@ -48,7 +48,7 @@ class Judge:
             Forbidden: the tool itself refuses this person.
         """
         tool = self._found(call)
-        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
+        checked = self._checked(call, tool=tool)
         verdict = self._verdict(
             tool, standing=standing, scopes=scopes, arguments=checked.arguments, via=call.via
         )
@@ -77,7 +77,7 @@ class Judge:
             InvalidInput: the arguments do not fit any more.
         """
         tool = self._found(call)
-        checked = replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
+        checked = self._checked(call, tool=tool)
         stored = record.preview or {}
         bound = {key: value for key, value in stored.items() if key != "volatile"}
         verdict = self._verdict(
@@ -94,6 +94,9 @@ class Judge:
             preview=Preview(summary=str(stored.get("summary", tool.name))),
             digest=approval_digest(checked, tool=tool, bound=bound),
         )
+
+    def _checked(self, call: ToolCall, *, tool: Tool) -> ToolCall:
+        return replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
 
     def _found(self, call: ToolCall) -> Tool:
         tool = self._toolbox.find(call.tool)

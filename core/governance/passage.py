@@ -1,9 +1,9 @@
 """What a driven run brings to the door, and the question that its calls become for people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain.run import CallRecord, Lease
-from core.domain.tool import Preview
+from core.domain.tool import Preview, ToolCall
 from core.domain.verdict import Allow, Approvers, Deny, RequireApproval
 from core.errors import NotFound, RunStopped
 from core.governance.budget import RunBudget
@@ -22,6 +22,11 @@ class Passage:
     scopes: frozenset[str]
     budget: RunBudget
     approval_days: int
+
+    def as_now(self, call: ToolCall) -> ToolCall:
+        """Return the call as made by its requester as they stand now."""
+        requester = self.standing.principal
+        return call if call.requester == requester else replace(call, requester=requester)
 
     async def renew(self, people: People) -> None:
         """Look at how the requester stands now.

@@ -7,6 +7,7 @@ from core.domain.audit import AuditRecord, audit_record
 from core.domain.canonical import Json, storable
 from core.domain.event import EventKind
 from core.domain.journal import CallUpdate, Happened, ToolUsage
+from core.domain.run import CallRecord
 from core.domain.tool import CallState, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.domain.verdict import Deny
 from core.errors import Forbidden, Refused
@@ -83,6 +84,23 @@ def usage_of(call: ToolCall, *, cost_micros: int) -> tuple[ToolUsage, ...]:
         cost_micros=cost_micros,
     )
     return (used,)
+
+
+def settled_update(closed: CallRecord, *, judgement: Judgement | None) -> CallUpdate:
+    """Return how a call that is settled is kept."""
+    judged = judgement is not None
+    return CallUpdate(
+        call_id=closed.call.id,
+        state=closed.state,
+        tool_version=judgement.tool.version if judged else None,
+        verdict=told(judgement.verdict) if judged else None,
+        preview=judgement.preview.as_json() if judged and judgement.preview else None,
+        digest=judgement.digest if judged else None,
+        result=closed.result,
+        inverse=closed.inverse,
+        cost_micros=closed.cost_micros,
+        duration_ms=closed.duration_ms,
+    )
 
 
 def allowed_event(judgement: Judgement, *, covered: Covered | None) -> Happened:

@@ -1,6 +1,10 @@
 """How many tokens a text is, roughly or at most, before any provider has counted them."""
 
-from core.domain.canonical import canonical_json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from core.domain.canonical import JsonObject, canonical_json
 from core.domain.model import AssistantTurn, Message, Prompt, ResultTurn, UserText
 
 # The newest tokenizers make one token of two bytes in identifiers and other dense JSON.
@@ -9,6 +13,7 @@ _CHARACTERS_A_TOKEN_ROUGHLY = 4
 # Providers put instructions of their own before the tools, and marks around each message.
 _UNSEEN_TOKENS = 600
 _UNSEEN_TOKENS_A_BLOCK = 12
+_REMEMBERED = 1024
 
 
 def tokens_roughly(text: str) -> int:
@@ -18,31 +23,68 @@ def tokens_roughly(text: str) -> int:
 
 def prompt_tokens_roughly(prompt: Prompt) -> int:
     """Return about how many tokens all of ``prompt`` is."""
-    return sum(tokens_roughly(text) for text in _texts(prompt))
+    return sum(part.tokens_roughly for part in _parts(prompt))
 
 
 def prompt_tokens_at_most(prompt: Prompt) -> int:
     """Return a number of tokens that no provider's count of ``prompt`` exceeds in practice."""
-    texts = _texts(prompt)
-    size = sum(len(text.encode()) for text in texts)
-    unseen = _UNSEEN_TOKENS + _UNSEEN_TOKENS_A_BLOCK * len(texts)
+    parts = _parts(prompt)
+    size = sum(part.bytes for part in parts)
+    unseen = _UNSEEN_TOKENS + _UNSEEN_TOKENS_A_BLOCK * sum(part.blocks for part in parts)
     return -(-size // _BYTES_A_TOKEN_AT_LEAST) + unseen
 
 
-def _texts(prompt: Prompt) -> list[str]:
-    texts = [prompt.system]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What a part of a prompt comes to."""
+
+    blocks: int
+    bytes: int
+    tokens_roughly: int
+
+
+class _Same:
+    """A key that is equal for the very same object only; it keeps the object alive."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: Message | JsonObject) -> None:
+        self.part = part
+
+    def __hash__(self) -> int:
+        return id(self.part)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.part is self.part
+
+
+def _parts(prompt: Prompt) -> list[_Measured]:
+    parts = [_measured([prompt.system])]
     for tool in prompt.tools:
-        texts += (tool.name, tool.description, canonical_json(tool.input_schema))
-    for message in prompt.messages:
-        texts += _texts_of(message)
-    return texts
+        parts.append(_measured([tool.name, tool.description]))
+        parts.append(_measured_once(_Same(tool.input_schema)))
+    parts += [_measured_once(_Same(message)) for message in prompt.messages]
+    return parts
 
 
-def _texts_of(message: Message) -> list[str]:
-    match message:
+@lru_cache(maxsize=_REMEMBERED)
+def _measured_once(same: _Same) -> _Measured:
+    """Measure a message or a schema; a run's next prompt holds the very same ones again."""
+    match same.part:
         case UserText(text=text):
-            return [text]
+            return _measured([text])
         case AssistantTurn(text=text, calls=calls):
-            return [text, *(f"{call.name}{canonical_json(call.arguments)}" for call in calls)]
+            told = [f"{call.name}{canonical_json(call.arguments)}" for call in calls]
+            return _measured([text, *told])
         case ResultTurn(results=results):
-            return [part for result in results for part in (result.content, *result.notes)]
+            return _measured([part for one in results for part in (one.content, *one.notes)])
+        case schema:
+            return _measured([canonical_json(schema)])
+
+
+def _measured(texts: Sequence[str]) -> _Measured:
+    return _Measured(
+        blocks=len(texts),
+        bytes=sum(len(text) if text.isascii() else len(text.encode()) for text in texts),
+        tokens_roughly=sum(tokens_roughly(text) for text in texts),
+    )

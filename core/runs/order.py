@@ -15,6 +15,8 @@ def waves(calls: Sequence[ToolCall], *, has_effect: Sequence[bool]) -> list[list
     or more anywhere in their arguments, as ids are) and at least one of them has an effect. Those
     are made in the order in which the model asked for them; all others side by side.
     """
+    if len(calls) == 1:
+        return [[0]]
     names = [_names(call.arguments) for call in calls]
     level: list[int] = []
     for later in range(len(calls)):
