@@ -18,6 +18,7 @@ from core.errors import SallyportError, Unauthenticated
 from core.identity.tokens import Tokens
 from mcp_server.answers import error_content
 from mcp_server.server import WAIT_SECONDS, Context, mcp_server
+from mcp_server.single import SingleCalls
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -57,7 +58,11 @@ class McpEndpoint:
             self.server, stateless=True, json_response=False, security_settings=security
         )
         self.asgi = _Gate(
-            tokens, plain=self._plain, streaming=self._streaming, metadata=resource_metadata
+            tokens,
+            single=SingleCalls(self.server, security=security),
+            plain=self._plain,
+            streaming=self._streaming,
+            metadata=resource_metadata,
         )
 
     @asynccontextmanager
@@ -74,11 +79,13 @@ class _Gate:
         self,
         tokens: Tokens,
         *,
+        single: SingleCalls,
         plain: StreamableHTTPSessionManager,
         streaming: StreamableHTTPSessionManager,
         metadata: str | None,
     ) -> None:
         self._tokens = tokens
+        self._single = single
         self._plain = plain
         self._streaming = streaming
         self._challenge = "Bearer" + (f' resource_metadata="{metadata}"' if metadata else "")
@@ -101,9 +108,15 @@ class _Gate:
         if body is None:
             await Response(status_code=413)(scope, receive, send)
             return
-        manager = self._streaming if _WANTS_PROGRESS in body else self._plain
         known = {**scope, _CALLER: caller}
-        await manager.asgi_app(known, _replayed(body, receive=receive), send)
+        if _WANTS_PROGRESS in body:
+            await self._streaming.asgi_app(known, _replayed(body, receive=receive), send)
+            return
+        answer = await self._single.answer(body, scope=known, receive=receive)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        await self._plain.asgi_app(known, _replayed(body, receive=receive), send)
 
     async def _caller(self, scope: Scope) -> Caller:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
