@@ -76,6 +76,8 @@ class Registry:
         """
         self._clock = clock
         self._sleep = sleep
+        # Bound once: doing so for each call costs more than its line that nobody reads.
+        self._log = _log.bind()
         entries = [_entry(authored, pack=pack) for pack in packs for authored in pack.tools]
         self._entries = {entry.tool.name: entry for entry in entries}
         self._tools = tuple(self._entries[name].tool for name in sorted(self._entries))
@@ -143,7 +145,7 @@ class Registry:
         begun = self._clock.monotonic()
         result = await self._result(permitted)
         # The journal and the audit hold every call; this line is for whoever debugs a tool.
-        _log.debug(
+        self._log.debug(
             "tool.called",
             tool=call.tool,
             tenant_id=str(call.tenant_id),
