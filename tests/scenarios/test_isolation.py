@@ -80,7 +80,7 @@ async def test_who_asks_for_their_own_gets_it(scene: Scene) -> None:
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(attempt=ATTEMPTS)
