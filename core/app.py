@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 from uuid import uuid4
 
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
@@ -27,7 +26,7 @@ from core.errors import (
 from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
-from core.ports import Clock, Decisions, People, Standing
+from core.ports import Clock, Decisions, People, Renew, Standing
 from core.reports import Reports
 from core.runs.stops import cause_of
 from core.starting import Starter, actor_of
@@ -40,18 +39,6 @@ _JUDGED_AGAIN = 5
 _TASK_LENGTH = 50_000
 _FIRST_LOOK_SECONDS = 0.005
 _LAST_LOOK_SECONDS = 0.2
-
-
-class Renew(Protocol):
-    """Says whether the caller's token is still good, when something about the tenant changed."""
-
-    async def __call__(self, caller: Caller) -> Caller:
-        """Return the caller as their token stands now.
-
-        Raises:
-            Unauthenticated: ``invalid_token``.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +117,11 @@ class App:
         """
         _need(caller, "tools:call")
         call = _direct(caller, tool=tool, arguments=arguments)
-
         if not self._judge.has_effect(tool):
             return CallView(record=await self._answered(caller, call))
+        made = await self._made_before(caller, call, client_key=client_key)
+        if made is not None:
+            return await self._settled(caller, call_id=made, wait_seconds=wait_seconds)
         standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)
         started = await self._starter.start_call(caller, judgement=judgement, client_key=client_key)
@@ -149,15 +138,16 @@ class App:
         _need(caller, "tools:call")
         record = (await self.call(caller, call_id=call_id)).record
         inverse = record.inverse
-        if inverse is None or record.state is not CallState.SUCCEEDED:
-            why = "it has no way back" if inverse is None else f"it is {record.state.value}"
-            raise Conflict("nothing_to_undo", detail=why)
+        if record.state is not CallState.SUCCEEDED:
+            stands = record.state.value.replace("_", " ")
+            raise Conflict("nothing_to_undo", detail=f"it is {stands}")
+        if inverse is None:
+            raise Conflict("nothing_to_undo", detail="it has no way back")
         if record.undone_by is not None:
             raise Conflict("undone_already")
         inverse_call = _direct(
             replace(caller, via="undo"), tool=inverse.tool, arguments=inverse.arguments
         )
-
         standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(inverse_call, standing=standing, scopes=caller.scopes)
         started = await self._starter.start_call(caller, judgement=judgement, undoes=call_id)
@@ -350,6 +340,24 @@ class App:
                 self._standings.pop(key, None)
                 caller = await self._renew(caller)
         raise Unavailable("configuration_changing")
+
+    async def _made_before(
+        self, caller: Caller, call: ToolCall, *, client_key: str | None
+    ) -> CallId | None:
+        """Return the call under this key: what it changed may make it impossible by now."""
+        if client_key is None:
+            return None
+        record = await self._runs.call_of_key(
+            caller.tenant_id, requester_id=caller.principal.id, client_key=client_key
+        )
+        if record is None:
+            return None
+        if (record.call.tool, record.call.arguments) != (
+            call.tool,
+            self._judge.checked(call).arguments,
+        ):
+            raise Conflict("key_reused")
+        return record.call.id
 
     async def _fresh_standing(self, caller: Caller) -> Standing:
         standing = await self._people.standing(caller.tenant_id, principal_id=caller.principal.id)

@@ -269,6 +269,18 @@ class Decisions(Protocol):
         ...
 
 
+class Renew(Protocol):
+    """Says whether the caller's token is still good, when something about the tenant changed."""
+
+    async def __call__(self, caller: Caller) -> Caller:
+        """Return the caller as their token stands now.
+
+        Raises:
+            Unauthenticated: ``invalid_token``.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrivenRun:
     """A run in the hands of its driver: with its whole journal, and its requester's standing.

@@ -51,6 +51,7 @@ SENTENCES: Mapping[str, str] = {
     "principal_exists": "There is a person with the email {email} already.",
     "not_yours": "This {noun} is somebody else's; only they or an admin may do that.",
     "invalid_task": "A task is a text of 1 to {limit} characters.",
+    "key_reused": "This Idempotency-Key was used for another request already. Use a new one.",
     "undone_already": "This call was undone already, or is being undone now.",
     # runs
     "budget_exceeded": "The run has used its budget of {budget} and was stopped.",

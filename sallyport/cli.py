@@ -1,6 +1,7 @@
 """The command line: finds the command, and turns whatever goes wrong into a sentence and a code."""
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,7 @@ from core.errors import SallyportError
 from sallyport.commands import answer
 from sallyport.ending import first_of
 
+_STANDARD_ERROR = 2
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
 
 _HELP = """\
@@ -75,8 +77,21 @@ _sallyport = _Commands(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code; ``arguments`` stand for the process's own."""
+    _open_standard_files()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_run(given, as_json=answer.wants_json(given)))
+
+
+def _open_standard_files() -> None:
+    """Put something where a standard file is closed: whatever is opened next would take its place.
+
+    The event loop aborts the whole process where its own files come to stand there.
+    """
+    while True:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened > _STANDARD_ERROR:
+            os.close(opened)
+            return
 
 
 def _run(arguments: list[str], *, as_json: bool) -> int:

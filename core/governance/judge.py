@@ -37,6 +37,15 @@ class Judge:
         tool = self._toolbox.find(name)
         return tool is not None and tool.risk.has_effect
 
+    def checked(self, call: ToolCall) -> ToolCall:
+        """Return the call with its arguments as the tool takes them.
+
+        Raises:
+            NotFound: ``unknown_tool``.
+            InvalidInput: the arguments do not fit.
+        """
+        return self._checked(call, tool=self._found(call))
+
     async def judge(
         self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
     ) -> Judgement:

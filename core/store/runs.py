@@ -12,7 +12,7 @@ from sqlalchemy import and_, or_, select, update
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
-from core.domain.run import CallRecord, Run, RunStatus, StopCause
+from core.domain.run import CallRecord, Run, RunKind, RunStatus, StopCause
 from core.domain.tool import CallState, ToolCall
 from core.errors import Conflict, NotFound
 from core.ports import Clock, Ending
@@ -65,7 +65,7 @@ class StoredRuns:
         """Start a run, queued, in one transaction; or return the one it joins.
 
         Raises:
-            Conflict: ``undone_already``.
+            Conflict: ``undone_already``, or ``key_reused``: the client's key was another request's.
         """
         try:
             answer = await self._database.hot(
@@ -81,9 +81,32 @@ class StoredRuns:
             code = "undone_already" if beginning.undoes else "request_repeated"
             raise Conflict(code) from error
         begun: dict[str, Any] = json.loads(str(answer))  # Any: as begin_run builds it
+        if not begun["same"]:
+            raise Conflict("key_reused")
         return Started(
             run_id=RunId(UUID(begun["run_id"])), segment=begun["segment"], joined=begun["joined"]
         )
+
+    async def call_of_key(
+        self, tenant_id: TenantId, *, requester_id: PrincipalId, client_key: str
+    ) -> CallRecord | None:
+        """Return the call that this person made under their own idempotency key, if any."""
+        query = (
+            select(tool_calls.c.id)
+            .join(
+                runs,
+                and_(runs.c.tenant_id == tool_calls.c.tenant_id, runs.c.id == tool_calls.c.run_id),
+            )
+            .where(
+                runs.c.tenant_id == tenant_id,
+                runs.c.requester_id == requester_id,
+                runs.c.client_key == client_key,
+                runs.c.kind == RunKind.CALL.value,
+            )
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            call_id = (await connection.execute(query)).scalar_one_or_none()
+        return await self.call(tenant_id, call_id=CallId(call_id)) if call_id else None
 
     async def cancel(
         self, tenant_id: TenantId, *, run_id: RunId, actor: str, cause: StopCause

@@ -1,6 +1,6 @@
 """Projects, tasks and messages in PostgreSQL, each seen only by those who may see its project."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 from uuid import UUID, uuid5
@@ -207,6 +207,48 @@ class TaskRepository:
                 once, effect=effect, task_id=task_id, values={"assignee_id": person_id}
             )
 
+    async def put_back_status(
+        self, effect: Effect, *, task_id: TaskId, status: TaskStatus, put: TaskStatus
+    ) -> TaskChange:
+        """Move a task back to ``status`` once, if it stands where it was ``put``.
+
+        Raises:
+            NotFound: no such task for this person.
+            ToolFailed: ``changed_since``: somebody has moved it since.
+        """
+        async with self._effects.once(effect) as once:
+            if once.prior is not None:
+                return _CHANGE.validate_python(once.prior)
+            values = {"status": status.value}
+            return await _change(
+                once,
+                effect=effect,
+                task_id=task_id,
+                values=values,
+                only_if=lambda task: task.status is put,
+            )
+
+    async def put_back_assignee(
+        self, effect: Effect, *, task_id: TaskId, assignee: str | None, put: str | None
+    ) -> TaskChange:
+        """Give a task back to ``assignee`` once, if it is whose it was ``put``.
+
+        Raises:
+            NotFound: no such task or no such person for this person.
+            ToolFailed: ``changed_since``: somebody has assigned it since.
+        """
+        async with self._effects.once(effect) as once:
+            if once.prior is not None:
+                return _CHANGE.validate_python(once.prior)
+            person_id = await assignee_id_of(once.connection, effect.principal, named=assignee)
+            return await _change(
+                once,
+                effect=effect,
+                task_id=task_id,
+                values={"assignee_id": person_id},
+                only_if=lambda task: task.assignee == put,
+            )
+
     async def delete(self, effect: Effect, *, task_id: TaskId) -> None:
         """Delete a task once; it can be restored for 30 days.
 
@@ -288,10 +330,17 @@ class TaskRepository:
 
 
 async def _change(
-    once: Once, *, effect: Effect, task_id: TaskId, values: Mapping[str, object]
+    once: Once,
+    *,
+    effect: Effect,
+    task_id: TaskId,
+    values: Mapping[str, object],
+    only_if: Callable[[Task], bool] | None = None,
 ) -> TaskChange:
     viewer = effect.principal
     before = await task_row(once.connection, viewer=viewer, task_id=task_id, locked=True)
+    if only_if is not None and not only_if(task_of(before)):
+        raise ToolFailed("changed_since", noun="task")
     await once.connection.execute(
         update(tasks)
         .where(tasks.c.tenant_id == effect.tenant_id, tasks.c.id == task_id)

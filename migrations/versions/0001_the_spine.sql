@@ -556,14 +556,19 @@ begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select r.* into v_run from runs r
     where r.tenant_id = p_tenant and r.requester_id = (p_run->>'requester_id')::uuid
-      and (r.client_key = p_run->>'client_key' or exists (
-        select 1 from tool_calls c
-        where c.tenant_id = p_tenant and c.run_id = r.id and c.requester_id = r.requester_id
-          and c.request_digest = p_call->>'request_digest'
-          and c.state in ('requested', 'pending_approval', 'running', 'unknown')))
-    limit 1;
+      and r.client_key = p_run->>'client_key';
   if found then
-    return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true);
+    return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true,
+      'same', v_run.kind = p_run->>'kind' and case v_run.kind when 'agent' then v_run.task = p_run->>'task' else exists (
+        select 1 from tool_calls c where c.tenant_id = p_tenant and c.run_id = v_run.id
+          and c.request_digest = p_call->>'request_digest') end);
+  end if;
+  select r.* into v_run from runs r join tool_calls c on c.tenant_id = r.tenant_id and c.run_id = r.id
+    where c.tenant_id = p_tenant and c.requester_id = (p_run->>'requester_id')::uuid
+      and c.request_digest = p_call->>'request_digest'
+      and c.state in ('requested', 'pending_approval', 'running', 'unknown');
+  if found then
+    return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true, 'same', true);
   end if;
   v_run := jsonb_populate_record(null::runs, p_run);
   insert into runs (tenant_id, id, requester_id, kind, agent, agent_version, config, task, via, scopes, conversation,
@@ -578,7 +583,7 @@ begin
               v_call.request_digest, v_call.undoes, 'requested');
   end if;
   perform tell(p_tenant, v_run.id, 0, p_events, p_audit);
-  return jsonb_build_object('run_id', v_run.id, 'segment', 1, 'joined', false);
+  return jsonb_build_object('run_id', v_run.id, 'segment', 1, 'joined', false, 'same', true);
 end $$;
 
 -- Events behind number p_seq, and audit records, in whoever's transaction.

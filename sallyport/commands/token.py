@@ -11,6 +11,7 @@ from sallyport.founding import note
 
 COMMAND = click.Group("token", help="Make bearer tokens for HTTP and MCP.")
 
+_LONGEST_SECONDS = 366 * 86_400
 _DAY_SECONDS = 86_400
 
 
@@ -30,7 +31,7 @@ _DAY_SECONDS = 86_400
 @click.option(
     "--ttl",
     "ttl_seconds",
-    type=int,
+    type=click.IntRange(1, _LONGEST_SECONDS),
     default=_DAY_SECONDS,
     show_default="a day",
     metavar="SECONDS",

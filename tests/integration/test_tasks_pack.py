@@ -265,7 +265,7 @@ async def test_a_repeated_status_change_answers_with_the_same_inverse(company: C
     assert first == second
     assert isinstance(second, Succeeded)
     assert second.inverse is not None
-    assert second.inverse.arguments == {"task_id": task_id, "status": "todo"}
+    assert second.inverse.arguments == {"task_id": task_id, "status": "todo", "put": "done"}
 
 
 async def test_repeated_effects_of_every_kind_happen_once(company: Company) -> None:
@@ -295,6 +295,26 @@ async def test_undoing_a_status_change_brings_the_old_status_back(company: Compa
     await company.door.undo(company.alice, done)
 
     assert await company.titles(company.alice, status="todo") == ["Write the report"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mine", "theirs"),
+    [
+        ("update_task_status", {"status": "done"}, {"status": "blocked"}),
+        ("assign_task", {"assignee": "bob@acme.test"}, {"assignee": "alice@acme.test"}),
+    ],
+)
+async def test_undo_does_not_overwrite_what_somebody_changed_since(
+    company: Company, name: str, mine: dict[str, object], theirs: dict[str, object]
+) -> None:
+    task_id = await company.task()
+    changed = await company.door.under("one").call(company.alice, name, task_id=task_id, **mine)
+    await company.door.under("two").call(company.bob, name, task_id=task_id, **theirs)
+
+    undone = await company.door.undo(company.alice, changed)
+
+    assert isinstance(undone, Failed)
+    assert undone.code == "changed_since"
 
 
 async def test_undoing_an_assignment_brings_the_old_assignee_back(company: Company) -> None:

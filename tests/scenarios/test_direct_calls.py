@@ -257,6 +257,40 @@ async def test_a_key_of_the_client_s_own_makes_a_call_and_a_run_once(place: Work
     assert len(set(started)) == 2, "a key is one person's"
 
 
+async def test_a_key_that_stands_for_another_request_is_refused(place: Workplace) -> None:
+    acme = await place.company()
+    await place.app.call_tool(acme.member, tool="push", arguments={"name": "a"}, client_key="key-1")
+    await place.drive()
+    with pytest.raises(Conflict, match="key_reused"):
+        await place.app.call_tool(
+            acme.member, tool="push", arguments={"name": "b"}, client_key="key-1"
+        )
+    await place.app.start_run(acme.member, task="Hello?", client_key="key-2")
+    for task, key in (("Bye?", "key-2"), ("Hello?", "key-1")):
+        with pytest.raises(Conflict, match="key_reused"):
+            await place.app.start_run(acme.member, task=task, client_key=key)
+    assert place.bench.names == ["a"]
+
+
+async def test_a_key_answers_for_what_cannot_be_done_again(place: Workplace) -> None:
+    acme = await place.company()
+    delete = {"task_id": str(acme.task_ids[0])}
+    first = await place.app.call_tool(
+        acme.member, tool="delete_task", arguments=delete, client_key="key"
+    )
+    await place.drive()
+    (question,) = await place.pending(acme.approver)
+    await place.app.decide(
+        acme.approver, approval_id=question.id, answer=Answer.APPROVE, digest=question.digest
+    )
+    await place.drive()
+    again = await place.app.call_tool(
+        acme.member, tool="delete_task", arguments=delete, client_key="key"
+    )
+    assert again.record.call.id == first.record.call.id
+    assert again.record.state is CallState.SUCCEEDED
+
+
 async def test_the_same_key_at_the_same_moment_starts_one_run(place: Workplace) -> None:
     acme = await place.company()
     async with asyncio.TaskGroup() as group:

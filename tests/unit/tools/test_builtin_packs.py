@@ -52,6 +52,8 @@ def test_what_only_undo_calls_is_hidden_and_asks_nobody() -> None:
 
     assert hidden == dict.fromkeys(
         (
+            "put_back_assignee",
+            "put_back_task_status",
             "remove_created_task",
             "restore_task",
             "take_back_document_write",

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from core.domain.tool import Change, Preview, Risk
 from core.tools.authoring import Context, Done, EffectContext, tool
+from core.tools.builtin.tasks.put_back_assignee import PutBackAssignee
 from core.tools.builtin.tasks.store import TaskStore
 from core.tools.builtin.tasks.views import OneTask, Person, TaskResult, TaskView, in_words
 
@@ -30,7 +31,7 @@ async def what_it_assigns(arguments: AssignTask, context: Context[TaskStore]) ->
     )
 
 
-@tool(risk=Risk.CAUTIOUS, preview=what_it_assigns, undo="assign_task", per_minute=30)
+@tool(risk=Risk.CAUTIOUS, preview=what_it_assigns, undo="put_back_assignee", per_minute=30)
 async def assign_task(arguments: AssignTask, context: EffectContext[TaskStore]) -> Done[TaskResult]:
     """Give a task to a person of the company, or to nobody.
 
@@ -41,5 +42,9 @@ async def assign_task(arguments: AssignTask, context: EffectContext[TaskStore]) 
     )
     return Done(
         TaskResult(task=TaskView.of(change.after)),
-        undo=AssignTask(task_id=arguments.task_id, assignee=change.before.assignee),
+        undo=PutBackAssignee(
+            task_id=arguments.task_id,
+            assignee=change.before.assignee,
+            put=change.after.assignee,
+        ),
     )

@@ -75,6 +75,18 @@ class TaskStore(Protocol):
         """Give a task to somebody, or to nobody."""
         ...
 
+    async def put_back_status(
+        self, effect: Effect, *, task_id: TaskId, status: TaskStatus, put: TaskStatus
+    ) -> TaskChange:
+        """Move a task back; ToolFailed ``changed_since`` where it stands elsewhere than ``put``."""
+        ...
+
+    async def put_back_assignee(
+        self, effect: Effect, *, task_id: TaskId, assignee: str | None, put: str | None
+    ) -> TaskChange:
+        """Give a task back; ToolFailed ``changed_since`` where it is not ``put``'s any more."""
+        ...
+
     async def delete(self, effect: Effect, *, task_id: TaskId) -> None:
         """Delete a task, so that it can be restored for 30 days."""
         ...

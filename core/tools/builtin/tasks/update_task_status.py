@@ -5,6 +5,7 @@ from pydantic import Field
 from core.domain.task import TaskStatus
 from core.domain.tool import Change, Preview, Risk
 from core.tools.authoring import Context, Done, EffectContext, tool
+from core.tools.builtin.tasks.put_back_task_status import PutBackStatus
 from core.tools.builtin.tasks.store import TaskStore
 from core.tools.builtin.tasks.views import OneTask, TaskResult, TaskView, in_words
 
@@ -25,7 +26,7 @@ async def what_it_moves(arguments: UpdateTaskStatus, context: Context[TaskStore]
     )
 
 
-@tool(risk=Risk.CAUTIOUS, preview=what_it_moves, undo="update_task_status", per_minute=30)
+@tool(risk=Risk.CAUTIOUS, preview=what_it_moves, undo="put_back_task_status", per_minute=30)
 async def update_task_status(
     arguments: UpdateTaskStatus, context: EffectContext[TaskStore]
 ) -> Done[TaskResult]:
@@ -39,5 +40,7 @@ async def update_task_status(
     )
     return Done(
         TaskResult(task=TaskView.of(change.after)),
-        undo=UpdateTaskStatus(task_id=arguments.task_id, status=change.before.status),
+        undo=PutBackStatus(
+            task_id=arguments.task_id, status=change.before.status, put=change.after.status
+        ),
     )
