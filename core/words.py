@@ -106,6 +106,8 @@ SENTENCES: Mapping[str, str] = {
     "invalid_price": "The price of {model} is not valid: {detail}.",
     "no_api_key": "The model provider {provider} needs a key. Set it, or set SALLYPORT_LLM=scripted.",
     "unknown_price": "The model {model} has no price in the table, so its cost could not be bounded. Choose one that has.",
+    "role_not_granted": "The login in SALLYPORT_DATABASE_URL may not act as {role}. Grant it that role, or use its own login.",
+    "data_dir_not_usable": "The data folder {folder} cannot be used: {detail}.",
     "unknown_setting": "The setting {key} is not known.",
     "invalid_setting": "The setting {key} is not valid: {detail}.",
     # the embedded PostgreSQL

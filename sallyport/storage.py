@@ -38,7 +38,12 @@ class Storage:
                 the embedded server says of its folder.
             Unavailable: ``database_unavailable``.
         """
-        await asyncio.to_thread(self._prepare)
+        try:
+            await asyncio.to_thread(self._prepare)
+        except OSError as error:
+            folder = str(self._settings.data_dir)
+            detail = error.strerror or type(error).__name__
+            raise Misconfigured("data_dir_not_usable", folder=folder, detail=detail) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,9 +117,19 @@ class Storage:
 
 
 def _check(url: str) -> None:
-    found = _version(url)
+    """Look at once whether everything later would fail."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise _invalid_url("it must begin with postgresql://")
+    try:
+        found = _version(url)
+    except psycopg.ProgrammingError as error:
+        raise _invalid_url(str(error).splitlines()[0]) from error
     if found != head():
         raise Misconfigured("migration_needed", found=found, wanted=head())
+    try:
+        psycopg.connect(url, connect_timeout=10, options=f"-c role={APP_ROLE}").close()
+    except psycopg.OperationalError as error:
+        raise Misconfigured("role_not_granted", role=APP_ROLE) from error
 
 
 def _version(url: str) -> str | None:
@@ -126,6 +141,10 @@ def _version(url: str) -> str | None:
     except psycopg.OperationalError as error:
         raise Unavailable("database_unavailable") from error
     return str(row[0]) if row else None
+
+
+def _invalid_url(detail: str) -> Misconfigured:
+    return Misconfigured("invalid_setting", key="SALLYPORT_DATABASE_URL", detail=detail)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 import migrations
@@ -37,8 +38,9 @@ def migrate(privileged_url: str, *, app_password: str | None = None) -> None:
             connection.execute("select pg_advisory_lock(%s)", [_LOCK])
             _ensure_roles(connection, app_password=app_password)
             _upgrade(privileged_url)
-    except psycopg.Error as error:
-        raise Misconfigured("migration_failed", detail=str(error).splitlines()[0]) from error
+    except (psycopg.Error, SQLAlchemyError) as error:
+        detail = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise Misconfigured("migration_failed", detail=detail) from error
 
 
 def head() -> str:
@@ -54,8 +56,8 @@ def _ensure_roles(connection: psycopg.Connection, *, app_password: str | None) -
                 connection.execute(_CREATE_ROLE.format(sql.Identifier(role), login))
             except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
                 continue  # another database's migration was quicker
-            if role != "sallyport_app":
-                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+            # A login that is no superuser may only be what it has been granted.
+            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
     if app_password is not None:
         connection.execute(
             sql.SQL("alter role sallyport_app password {}").format(sql.Literal(app_password))
