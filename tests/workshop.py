@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # Any: a test looks into rows as they are.
@@ -79,14 +79,14 @@ async def what_happens(arguments: Thing, context: Context[Bench]) -> Preview:
     return Preview(summary=f"Work on {arguments.name}.", target=context.store.shown)
 
 
-@tool(risk=Risk.SAFE, cost_micros=LOOK_COSTS, timeout_seconds=0.2)
+@tool(risk=Risk.SAFE, cost_micros=LOOK_COSTS)
 async def look(arguments: Thing, context: Context[Bench]) -> Worked:
     """Look at a thing. Returns its name."""
     await context.store.work(arguments.name, "")
     return Worked(name=arguments.name)
 
 
-@tool(risk=Risk.CAUTIOUS, preview=what_happens, timeout_seconds=0.2, undo="pull")
+@tool(risk=Risk.CAUTIOUS, preview=what_happens, undo="pull")
 async def push(arguments: Thing, context: EffectContext[Bench]) -> Done[Worked]:
     """Push a thing. Returns its name."""
     await context.store.work(arguments.name, context.effect.key)
@@ -100,14 +100,14 @@ async def pull(arguments: Thing, context: EffectContext[Bench]) -> Worked:
     return Worked(name=arguments.name)
 
 
-@tool(risk=Risk.CAUTIOUS, preview=what_happens, timeout_seconds=0.2, idempotent=False)
+@tool(risk=Risk.CAUTIOUS, preview=what_happens, idempotent=False)
 async def fire(arguments: Thing, context: EffectContext[Bench]) -> Worked:
     """Fire a thing, each time anew. Returns its name."""
     await context.store.work(arguments.name, context.effect.key)
     return Worked(name=arguments.name)
 
 
-@tool(risk=Risk.DESTRUCTIVE, preview=what_happens, timeout_seconds=0.2, idempotent=False)
+@tool(risk=Risk.DESTRUCTIVE, preview=what_happens, idempotent=False)
 async def smash(arguments: Thing, context: EffectContext[Bench]) -> Worked:
     """Smash a thing. Returns its name."""
     await context.store.work(arguments.name, context.effect.key)
@@ -122,6 +122,12 @@ async def launch(arguments: Thing, context: EffectContext[Bench]) -> Worked:
 
 
 TOOLS: Pack[Bench] = Pack(name="bench", tools=(look, push, pull, fire, smash, launch))
+
+HASTY: Pack[Bench] = Pack(
+    name="bench",
+    tools=tuple(replace(one, terms={**one.terms, "timeout_seconds": 0.1}) for one in TOOLS.tools),
+)
+"""The same tools, soon out of patience: for calls that hang."""
 
 Line = str | ModelAnswer | Sequence[ToolUse] | Exception | Callable[[], Awaitable["Line"]]
 

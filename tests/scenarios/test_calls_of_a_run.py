@@ -19,6 +19,7 @@ from core.errors import InvalidInput, LeaseLost, ToolFailed, Unavailable
 from core.tools.authoring import Pack
 from tests.conftest import Urls
 from tests.workshop import (
+    HASTY,
     LOOK_COSTS,
     Bench,
     Workplace,
@@ -43,6 +44,12 @@ when { resource.name == "look" };
 @pytest.fixture
 async def place(urls: Urls, tmp_path: Path) -> AsyncGenerator[Workplace]:
     async with workplace_on(urls, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty(urls: Urls, tmp_path: Path) -> AsyncGenerator[Workplace]:
+    async with workplace_on(urls, tmp_path, tools=HASTY) as made:
         yield made
 
 
@@ -127,17 +134,17 @@ async def test_a_part_that_is_missing_for_a_moment_is_tried_again(place: Workpla
     assert codes(await place.run(acme.member, "Look.")) == [""]
 
 
-async def test_a_safe_tool_that_does_not_answer_has_failed(place: Workplace) -> None:
-    place.bench.hooks["a"] = never
-    place.lines.lines = ([use("look", name="a")], "Too slow.")
-    acme = await place.company()
-    run = await place.run(acme.member, "Look.")
+async def test_a_safe_tool_that_does_not_answer_has_failed(hasty: Workplace) -> None:
+    hasty.bench.hooks["a"] = never
+    hasty.lines.lines = ([use("look", name="a")], "Too slow.")
+    acme = await hasty.company()
+    run = await hasty.run(acme.member, "Look.")
     assert codes(run) == ["tool_timeout"]
     assert run.cost_micros == LOOK_COSTS + 2
 
 
 async def test_an_idempotent_effect_is_tried_three_times_with_one_key_and_then_asked_about(
-    place: Workplace,
+    hasty: Workplace,
 ) -> None:
     tried: list[str] = []
 
@@ -145,21 +152,21 @@ async def test_an_idempotent_effect_is_tried_three_times_with_one_key_and_then_a
         tried.append("again")
         await never()
 
-    place.bench.hooks["a"] = hang
-    place.lines.lines = ([use("push", name="a")], "Well.")
-    acme = await place.company()
-    run = await place.run(acme.member, "Push.")
+    hasty.bench.hooks["a"] = hang
+    hasty.lines.lines = ([use("push", name="a")], "Well.")
+    acme = await hasty.company()
+    run = await hasty.run(acme.member, "Push.")
     assert run.status is RunStatus.AWAITING_APPROVAL
     assert len(tried) == 3
-    (record,) = await place.calls(acme.member, run)
+    (record,) = await hasty.calls(acme.member, run)
     assert (record.state, record.attempts) == (CallState.UNKNOWN, 3)
-    (question,) = await place.pending(acme.approver)
+    (question,) = await hasty.pending(acme.approver)
     assert question.question is Question.OUTCOME
-    assert [one["tool"] for one in await place.audit(acme.admin, "call.unknown")] == ["push"]
-    await answer(place, acme, Answer.HAPPENED)
-    run = await place.app.run(acme.member, run_id=run.id)
+    assert [one["tool"] for one in await hasty.audit(acme.admin, "call.unknown")] == ["push"]
+    await answer(hasty, acme, Answer.HAPPENED)
+    run = await hasty.app.run(acme.member, run_id=run.id)
     assert run.status is RunStatus.COMPLETED
-    (record,) = await place.calls(acme.member, run)
+    (record,) = await hasty.calls(acme.member, run)
     assert isinstance(record.result, Succeeded)
     assert record.result.output["confirmed_by"] == "bob@acme.test"
 
@@ -171,91 +178,91 @@ async def _fire_that_hangs(place: Workplace, name: str = "fire") -> tuple[Compan
     return acme, await place.run(acme.member, "Fire.")
 
 
-async def test_what_may_not_be_repeated_is_asked_about_at_once(place: Workplace) -> None:
-    acme, run = await _fire_that_hangs(place)
-    (record,) = await place.calls(acme.member, run)
+async def test_what_may_not_be_repeated_is_asked_about_at_once(hasty: Workplace) -> None:
+    acme, run = await _fire_that_hangs(hasty)
+    (record,) = await hasty.calls(acme.member, run)
     assert (record.state, record.attempts) == (CallState.UNKNOWN, 1)
-    await answer(place, acme, Answer.DID_NOT)
-    run = await place.app.run(acme.member, run_id=run.id)
+    await answer(hasty, acme, Answer.DID_NOT)
+    run = await hasty.app.run(acme.member, run_id=run.id)
     assert codes(run) == ["did_not_happen"]
-    assert "bob@acme.test" in str(told_to_the_model(place))
+    assert "bob@acme.test" in str(told_to_the_model(hasty))
 
 
 async def test_a_retry_is_a_new_attempt_and_a_new_question_where_it_hangs_again(
-    place: Workplace,
+    hasty: Workplace,
 ) -> None:
-    acme, run = await _fire_that_hangs(place)
-    await answer(place, acme, Answer.RETRY)
-    (record,) = await place.calls(acme.member, run)
+    acme, run = await _fire_that_hangs(hasty)
+    await answer(hasty, acme, Answer.RETRY)
+    (record,) = await hasty.calls(acme.member, run)
     assert (record.state, record.attempts) == (CallState.UNKNOWN, 2)
-    del place.bench.hooks["a"]
-    await answer(place, acme, Answer.RETRY)
-    run = await place.app.run(acme.member, run_id=run.id)
-    assert (run.status, place.bench.names) == (RunStatus.COMPLETED, ["a"])
-    (executed,) = await place.audit(acme.admin, "call.executed")
+    del hasty.bench.hooks["a"]
+    await answer(hasty, acme, Answer.RETRY)
+    run = await hasty.app.run(acme.member, run_id=run.id)
+    assert (run.status, hasty.bench.names) == (RunStatus.COMPLETED, ["a"])
+    (executed,) = await hasty.audit(acme.admin, "call.executed")
     assert executed["approval"]["how"] == "retry"
 
 
-async def test_a_retry_never_outvotes_the_policy(place: Workplace) -> None:
-    acme, run = await _fire_that_hangs(place)
-    del place.bench.hooks["a"]
-    await place.assembly.people.set_tool(acme.tenant.id, tool="fire", enabled=False)
-    await answer(place, acme, Answer.RETRY)
-    run = await place.app.run(acme.member, run_id=run.id)
-    assert (place.bench.made, codes(run)) == ([], ["tool_disabled"])
+async def test_a_retry_never_outvotes_the_policy(hasty: Workplace) -> None:
+    acme, run = await _fire_that_hangs(hasty)
+    del hasty.bench.hooks["a"]
+    await hasty.assembly.people.set_tool(acme.tenant.id, tool="fire", enabled=False)
+    await answer(hasty, acme, Answer.RETRY)
+    run = await hasty.app.run(acme.member, run_id=run.id)
+    assert (hasty.bench.made, codes(run)) == ([], ["tool_disabled"])
 
 
-async def test_a_retry_of_what_needed_approval_is_covered_by_it(place: Workplace) -> None:
-    acme, run = await _fire_that_hangs(place, "smash")
-    await answer(place, acme, Answer.APPROVE)
-    del place.bench.hooks["a"]
-    await answer(place, acme, Answer.RETRY)
-    run = await place.app.run(acme.member, run_id=run.id)
-    assert (run.status, place.bench.names) == (RunStatus.COMPLETED, ["a"])
+async def test_a_retry_of_what_needed_approval_is_covered_by_it(hasty: Workplace) -> None:
+    acme, run = await _fire_that_hangs(hasty, "smash")
+    await answer(hasty, acme, Answer.APPROVE)
+    del hasty.bench.hooks["a"]
+    await answer(hasty, acme, Answer.RETRY)
+    run = await hasty.app.run(acme.member, run_id=run.id)
+    assert (run.status, hasty.bench.names) == (RunStatus.COMPLETED, ["a"])
 
 
 async def test_an_approver_who_is_none_any_more_is_not_enough_for_a_retry(
-    place: Workplace,
+    hasty: Workplace,
 ) -> None:
-    acme, run = await _fire_that_hangs(place, "smash")
-    await answer(place, acme, Answer.APPROVE)
-    del place.bench.hooks["a"]
-    await place.assembly.people.change_roles(
+    acme, run = await _fire_that_hangs(hasty, "smash")
+    await answer(hasty, acme, Answer.APPROVE)
+    del hasty.bench.hooks["a"]
+    await hasty.assembly.people.change_roles(
         acme.tenant.id, principal_id=acme.approver.principal.id, roles=[Role.MEMBER]
     )
-    await answer(place, acme, Answer.RETRY, by="second_approver")
-    assert place.bench.made == []
-    await answer(place, acme, Answer.APPROVE, by="second_approver")
-    run = await place.app.run(acme.member, run_id=run.id)
-    assert (run.status, place.bench.names) == (RunStatus.COMPLETED, ["a"])
+    await answer(hasty, acme, Answer.RETRY, by="second_approver")
+    assert hasty.bench.made == []
+    await answer(hasty, acme, Answer.APPROVE, by="second_approver")
+    run = await hasty.app.run(acme.member, run_id=run.id)
+    assert (run.status, hasty.bench.names) == (RunStatus.COMPLETED, ["a"])
 
 
-async def test_an_outcome_that_nobody_tells_stays_unknown(place: Workplace) -> None:
-    acme, run = await _fire_that_hangs(place)
-    await place.app.cancel(acme.member, run_id=run.id)
-    (record,) = await place.calls(acme.member, run)
+async def test_an_outcome_that_nobody_tells_stays_unknown(hasty: Workplace) -> None:
+    acme, run = await _fire_that_hangs(hasty)
+    await hasty.app.cancel(acme.member, run_id=run.id)
+    (record,) = await hasty.calls(acme.member, run)
     assert isinstance(record.result, Failed)
     assert (record.state, record.result.code) == (CallState.FAILED, "outcome_unknown")
     assert record.settled_at is not None
 
 
 async def test_a_direct_call_whose_outcome_is_unknown_can_be_made_again_once_its_run_has_ended(
-    place: Workplace,
+    hasty: Workplace,
 ) -> None:
-    place.bench.hooks["a"] = never
-    acme = await place.company()
-    first = await place.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
-    await place.drive()
+    hasty.bench.hooks["a"] = never
+    acme = await hasty.company()
+    first = await hasty.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
+    await hasty.drive()
     run_id = first.record.call.run_id
     assert run_id is not None
-    joined = await place.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
+    joined = await hasty.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
     assert joined.record.call.id == first.record.call.id
-    await place.app.cancel(acme.member, run_id=run_id)
-    del place.bench.hooks["a"]
-    again = await place.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
+    await hasty.app.cancel(acme.member, run_id=run_id)
+    del hasty.bench.hooks["a"]
+    again = await hasty.app.call_tool(acme.member, tool="fire", arguments={"name": "a"})
     assert again.record.call.id != first.record.call.id
-    await place.drive()
-    assert place.bench.names == ["a"]
+    await hasty.drive()
+    assert hasty.bench.names == ["a"]
 
 
 async def test_a_tool_that_is_switched_off_meanwhile_is_denied(place: Workplace) -> None:

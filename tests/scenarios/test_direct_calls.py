@@ -36,7 +36,7 @@ from core.store.tables import (
 )
 from tests.conftest import Urls
 from tests.waiting import until
-from tests.workshop import LOOK_COSTS, Workplace, never, workplace_on
+from tests.workshop import HASTY, LOOK_COSTS, Workplace, never, workplace_on
 
 
 @pytest.fixture
@@ -72,12 +72,13 @@ async def test_a_safe_call_is_answered_metered_and_audited_in_one_commit(place: 
     assert again.record.result == view.record.result
 
 
-async def test_a_safe_call_that_fails_is_a_result(place: Workplace) -> None:
-    place.bench.hooks["a"] = never
-    acme = await place.company()
-    view = await place.app.call_tool(acme.member, tool="look", arguments={"name": "a"})
-    assert isinstance(view.record.result, Failed)
-    assert (view.record.state, view.record.result.code) == (CallState.FAILED, "tool_timeout")
+async def test_a_safe_call_that_hangs_has_failed(urls: Urls, tmp_path: Path) -> None:
+    async with workplace_on(urls, tmp_path, tools=HASTY) as place:
+        place.bench.hooks["a"] = never
+        acme = await place.company()
+        view = await place.app.call_tool(acme.member, tool="look", arguments={"name": "a"})
+        assert isinstance(view.record.result, Failed)
+        assert (view.record.state, view.record.result.code) == (CallState.FAILED, "tool_timeout")
 
 
 async def test_every_refusal_is_audited_with_its_code_and_leaves_nothing_else(

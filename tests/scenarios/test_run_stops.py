@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, update
 
-from core.domain.approval import ApprovalState
+from core.domain.approval import Answer, ApprovalState
 from core.domain.event import EventKind
-from core.domain.model import StopReason
+from core.domain.model import StopReason, ToolUse
 from core.domain.principal import Caller
 from core.domain.run import AgentVersion, Run, RunStatus, StopCause
 from core.domain.tool import CallState, Failed
@@ -18,6 +18,7 @@ from core.errors import Conflict, Forbidden, ModelFailed, ModelOverloaded
 from core.store.tables import principals
 from tests.conftest import Urls
 from tests.nouns import AGENT, an_answer
+from tests.waiting import until
 from tests.workshop import LOOK_COSTS, Workplace, never, use, workplace_on
 from tests.world import Company
 
@@ -366,7 +367,10 @@ async def test_a_segment_that_is_not_due_is_not_driven(place: Workplace) -> None
 
 
 async def test_whatever_the_model_says_is_kept_and_the_run_goes_on(place: Workplace) -> None:
-    odd = use("push", name="a\x00b\ud83d", times=float("nan"), deep=[[{"k\x00": "\udc00"}]])
+    deep: list[object] = [{"k\x00": "\udc00"}]
+    for _ in range(2000):
+        deep = [deep]
+    odd = use("push", name="a\x00b\ud83d", times=float("nan"), deep=deep)
     place.lines.lines = (
         an_answer("I think\x00 so\ud800.", odd, use("pu\x00sh")),
         "Sorry\x00.",
@@ -378,6 +382,70 @@ async def test_whatever_the_model_says_is_kept_and_the_run_goes_on(place: Workpl
     assert isinstance(first, Failed)
     assert isinstance(second, Failed)
     assert (first.code, second.code) == ("invalid_arguments", "unknown_tool")
+
+
+async def test_an_answer_that_comes_after_the_cancelling_is_kept_and_not_acted_on(
+    place: Workplace,
+) -> None:
+    acme = await place.company()
+    run_id = await place.app.start_run(acme.member, task="Work.")
+
+    async def think() -> list[ToolUse]:
+        await place.app.cancel(acme.member, run_id=run_id)
+        return [use("push", name="a")]
+
+    place.lines.lines = (think,)
+    await place.drive()
+    run = await place.app.run(acme.member, run_id=run_id)
+    assert (run.status, len(run.steps), place.bench.made) == (RunStatus.CANCELLED, 1, [])
+
+
+async def test_a_run_that_was_cancelled_under_a_worker_that_died_is_not_gone_on_with(
+    place: Workplace,
+) -> None:
+    acme = await place.company()
+    run_id = await place.app.start_run(acme.member, task="Work.")
+    driven = place.assembly.driven_runs
+    assert await driven.take(acme.tenant.id, run_id=run_id, segment=1)
+    await place.app.cancel(acme.member, run_id=run_id)
+    assert await driven.requeue(acme.tenant.id, run_id=run_id, segment=1) == 2
+    await place.loop.drive(acme.tenant.id, run_id, 2)
+    assert ended(await place.app.run(acme.member, run_id=run_id))[0] is RunStatus.CANCELLED
+    assert place.lines.prompts == []
+
+
+async def test_a_question_that_is_answered_before_the_run_is_parked_does_not_park_it(
+    place: Workplace,
+) -> None:
+    acme = await place.company()
+
+    async def decide() -> None:
+        (question,) = await place.pending(acme.approver)
+        await place.app.decide(
+            acme.approver, approval_id=question.id, answer=Answer.DENY, digest=question.digest
+        )
+
+    async def there() -> bool:
+        return bool(await place.pending(acme.approver))
+
+    async def decide_once_asked() -> None:
+        await until(there)
+        await decide()
+
+    place.bench.hooks["b"] = decide_once_asked
+    place.lines.lines = ([use("smash", name="a"), use("push", name="b")], "Done.")
+    run_id = await place.app.start_run(acme.member, task="Work.")
+    await place.loop.drive(*place.dispatcher.due.popleft())
+    run = await place.app.run(acme.member, run_id=run_id)
+    assert (run.status, run.segment) == (RunStatus.COMPLETED, 1)
+
+
+async def test_the_agent_is_offered_its_own_tools_only(urls: Urls, tmp_path: Path) -> None:
+    agent = replace(AGENT, tools=("look", "no_such_tool"))
+    async with workplace_on(urls, tmp_path, "Done.", agent=agent) as place:
+        acme = await place.company()
+        await place.run(acme.member, "Look.")
+        assert [offer.name for offer in place.lines.prompts[0].tools] == ["look"]
 
 
 async def test_text_is_shown_as_it_comes_and_a_stream_ends_with_the_run(place: Workplace) -> None:

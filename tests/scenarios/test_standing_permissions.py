@@ -176,6 +176,9 @@ async def test_an_answer_that_does_not_fit_the_question_is_refused(place: Workpl
             reason="x" * 2001,
         )
     assert wrong.value.code == "reason_too_long"
+    with pytest.raises(Conflict) as conflict:
+        await decide(acme.approver, approval_id=question.id, answer=Answer.DENY, digest="0" * 64)
+    assert conflict.value.code == "wrong_digest"
     with pytest.raises(Forbidden) as refused:
         await decide(
             Caller(principal=acme.approver.principal, scopes=frozenset(), via="mcp"),
@@ -184,6 +187,10 @@ async def test_an_answer_that_does_not_fit_the_question_is_refused(place: Workpl
             digest=question.digest,
         )
     assert refused.value.facts["scope"] == "approvals:decide"
+    await yes(place, acme.approver, question)
+    with pytest.raises(Conflict) as conflict:
+        await yes(place, acme.second_approver, question)
+    assert conflict.value.facts["state"] == "approved"
 
 
 VISIBLE = {

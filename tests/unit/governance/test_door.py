@@ -1,0 +1,193 @@
+"""The door by itself: what it does when a process stood still, or when nobody answers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from core.cedar import CedarPolicy
+from core.domain.approval import Answer
+from core.domain.audit import AuditRecord
+from core.domain.ids import PrincipalId, TenantId
+from core.domain.journal import Entry
+from core.domain.principal import Tenant, Tier, scopes_held
+from core.domain.run import CallRecord, Lease
+from core.domain.tool import CallState, Failed, Succeeded
+from core.errors import LeaseLost
+from core.governance.budget import RunBudget
+from core.governance.door import Door
+from core.governance.held import HeldWrites
+from core.governance.judge import Judge
+from core.governance.passage import Passage
+from core.ports import Covered, Declined, Question, Settled, Standing, Waiting, Written
+from core.tools.registry import Registry
+from tests.builders import SteadyClock
+from tests.nouns import TENANT, a_person, a_request
+from tests.workshop import TOOLS, Bench
+
+
+class Pages:
+    """The Journal port, remembering; ``before`` is what happens before each write."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.before: Callable[[], None] = lambda: None
+
+    async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> Written:
+        del lease, epoch
+        self.before()
+        self.entries.append(entry)
+        return Written(cancel_requested=False, epoch=1)
+
+    async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
+        raise NotImplementedError
+
+    async def record(self, *records: AuditRecord) -> None:
+        raise NotImplementedError
+
+
+class Crowd:
+    """The Approvals port: people who say what the test says."""
+
+    def __init__(self) -> None:
+        self.says: Covered | Declined | Waiting = Covered(by=("bob",), how="approval", reference="")
+        self.saw: Settled | Declined | Waiting = Declined(code="expired")
+
+    async def put(self, question: Question) -> Covered | Declined | Waiting:
+        del question
+        return self.says
+
+    async def covers(self, question: Question) -> bool:
+        del question
+        return isinstance(self.says, Covered)
+
+    async def put_outcome(self, question: Question) -> Settled | Declined | Waiting:
+        assert question.verdict.approvers.needed == 1
+        return self.saw
+
+
+STANDING = Standing(
+    tenant=Tenant(id=TENANT, name="acme", tier=Tier.PRO, epoch=1),
+    principal=a_person(),
+    disabled_tools=frozenset(),
+)
+
+
+class Everybody:
+    """The People port: one person, as they always were."""
+
+    async def standing(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Standing:
+        assert (tenant_id, principal_id) == (TENANT, STANDING.principal.id)
+        return STANDING
+
+
+class Threshold:
+    """A door with everything behind it and around it in a test's hand."""
+
+    def __init__(self) -> None:
+        self.bench, self.pages, self.crowd = Bench(), Pages(), Crowd()
+        self.clock = SteadyClock()
+        registry = Registry([TOOLS.bound(self.bench)], clock=self.clock)
+        self.door = Door(
+            judge=Judge(toolbox=registry, policy=CedarPolicy(), clock=self.clock),
+            toolbox=registry,
+            approvals=self.crowd,
+            people=Everybody(),
+            journal=self.pages,
+            clock=self.clock,
+        )
+
+    async def take(self, record: CallRecord) -> CallRecord | Waiting:
+        call = record.call
+        assert call.run_id is not None
+        lease = Lease(tenant_id=TENANT, run_id=call.run_id, segment=1, number=1)
+        passage = Passage(
+            lease=lease,
+            journal=HeldWrites(self.pages, lease=lease),
+            standing=STANDING,
+            scopes=scopes_held(STANDING.principal),
+            budget=RunBudget(limit_micros=100, spent_micros=0),
+            approval_days=7,
+        )
+        return await self.door.take(record, passage=passage)
+
+
+def asked_for(tool: str, state: CallState = CallState.REQUESTED) -> CallRecord:
+    return CallRecord(call=a_request({"name": "a"}, tool=tool), state=state)
+
+
+async def test_a_settled_call_is_only_returned() -> None:
+    at = Threshold()
+    record = replace(asked_for("push", CallState.SUCCEEDED), result=Succeeded(output={}))
+    assert await at.take(record) is record
+    assert at.pages.entries == []
+
+
+async def test_who_stood_still_before_an_effect_looks_whether_the_run_is_still_theirs() -> None:
+    at = Threshold()
+
+    def stand_still() -> None:
+        at.clock.move(seconds=5)
+        at.pages.before = lose
+
+    def lose() -> None:
+        raise LeaseLost("lease_lost")
+
+    at.pages.before = stand_still
+    with pytest.raises(LeaseLost):
+        await at.take(asked_for("push"))
+    assert at.bench.made == []
+
+
+async def test_who_did_not_goes_straight_on() -> None:
+    at = Threshold()
+    settled = await at.take(asked_for("push"))
+    assert isinstance(settled, CallRecord)
+    assert settled.state is CallState.SUCCEEDED
+    assert len(at.pages.entries) == 2
+
+
+async def test_an_outcome_that_nobody_told_in_time_is_unknown() -> None:
+    at = Threshold()
+    settled = await at.take(replace(asked_for("fire", CallState.UNKNOWN), attempts=1))
+    assert isinstance(settled, CallRecord)
+    assert isinstance(settled.result, Failed)
+    assert (settled.state, settled.result.code) == (CallState.FAILED, "outcome_unknown")
+    assert at.bench.made == []
+
+
+@pytest.mark.parametrize("says", [Waiting, Declined, Covered])
+async def test_a_retry_of_what_needs_people_passes_only_with_them(says: type) -> None:
+    at = Threshold()
+    at.crowd.saw = Settled(answer=Answer.RETRY, by="bob")
+    if says is Waiting:
+        waiting = CallRecord(call=a_request({"name": "a"}), state=CallState.REQUESTED).call.id
+        at.crowd.says = Waiting(approval_id=waiting)  # pyright: ignore[reportArgumentType] - any id
+    elif says is Declined:
+        at.crowd.says = Declined(code="denied", by="bob", reason="no")
+    record = replace(asked_for("smash", CallState.UNKNOWN), attempts=1, digest="another call's")
+    outcome = await at.take(record)
+    assert isinstance(outcome, Waiting) is (says is Waiting)
+    assert bool(at.bench.made) is (says is Covered)
+
+
+@pytest.mark.parametrize(
+    ("declined", "state", "message"),
+    [
+        (Declined(code="denied", by="bob", reason="no"), CallState.DENIED, "bob denied this: no."),
+        (Declined(code="denied", by="bob"), CallState.DENIED, "bob denied this."),
+        (Declined(code="expired"), CallState.EXPIRED, "Nobody decided in time"),
+        (Declined(code="changed_too_often"), CallState.DENIED, "kept changing"),
+    ],
+)
+async def test_each_no_has_its_state_and_its_words(
+    declined: Declined, state: CallState, message: str
+) -> None:
+    at = Threshold()
+    at.crowd.says = declined
+    settled = await at.take(asked_for("smash"))
+    assert isinstance(settled, CallRecord)
+    assert isinstance(settled.result, Failed)
+    assert (settled.state, settled.result.code) == (state, declined.code)
+    assert message in settled.result.message
+    assert at.bench.made == []
