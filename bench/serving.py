@@ -36,18 +36,17 @@ class Server:
 @contextmanager
 def server(command: Sequence[str]) -> Generator[Server]:
     """Run ``command`` as a server for as long as the block lasts; it ends when its input does."""
-    with TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            cwd=ROOT,
-        )
+    pipe = subprocess.PIPE
+    with (
+        TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=errors, text=True, cwd=ROOT
+        ) as process,
+    ):
         try:
             yield Server(process)
         except json.JSONDecodeError as error:
+            process.wait(_STOP_SECONDS)
             errors.seek(0)
             raise RuntimeError(errors.read()[-3000:]) from error
         finally:
@@ -56,7 +55,6 @@ def server(command: Sequence[str]) -> Generator[Server]:
                 process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
 
 
 async def until_told_to_end(
