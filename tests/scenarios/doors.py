@@ -1,0 +1,171 @@
+"""The front doors that break-ins are tried through: REST, MCP and the command line."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import httpx2
+import psycopg
+from mcp import MCPError
+
+from core.domain.principal import Caller
+from tests.conftest import Urls
+from tests.mcp_door import McpDoor
+from tests.rest import Served
+from tests.scenarios.break_in import Aimed, Planted, Way, task_of
+from tests.waiting import until
+
+_SECONDS = 30.0
+
+
+class RestDoor:
+    """The attempt as HTTP requests with the attacker's own token."""
+
+    def __init__(self, served: Served, urls: Urls) -> None:
+        self._served = served
+        self._urls = urls
+
+    async def make(self, attempt: Aimed) -> str:
+        target, told = attempt.target, list[str]()
+        token = await self._served.world.token(attempt.caller.principal)
+        async with httpx2.AsyncClient(
+            base_url=f"{self._served.url}/api/v1",
+            headers={"authorization": f"Bearer {token}"},
+            timeout=_SECONDS,
+        ) as http:
+            for method, path, body in _requests(attempt, str(target)):
+                answer = await http.request(method, path, json=body)
+                told.append(f"{answer.status_code} {answer.headers} {answer.text}")
+        await _nothing_under_way(self._urls)
+        return "\n".join(told)
+
+
+def _requests(attempt: Aimed, target: str) -> list[tuple[str, str, object]]:
+    call: dict[str, object] = {"arguments": attempt.arguments}
+    decision = {"decision": "approve", "digest": attempt.digest}
+    many: dict[Way, list[tuple[str, str, object]]] = {
+        Way.CALL: [("POST", f"/tools/{attempt.tool}/calls", call)],
+        Way.DRY_RUN: [("POST", f"/tools/{attempt.tool}/calls", call | {"dry_run": True})],
+        Way.START_RUN: [("POST", "/runs", {"task": task_of(attempt)})],
+        Way.SEE_RUN: [("GET", f"/runs/{target}", None)],
+        Way.SEE_EVENTS: [("GET", f"/runs/{target}/events", None)],
+        Way.FOLLOW: [("GET", f"/runs/{target}/events", None)],
+        Way.CANCEL: [("POST", f"/runs/{target}/cancel", None)],
+        Way.SEE_CALL: [("GET", f"/calls/{target}", None)],
+        Way.UNDO: [("POST", f"/calls/{target}/undo", None)],
+        Way.SEE_APPROVAL: [("GET", f"/approvals/{target}", None)],
+        Way.APPROVE: [("POST", f"/approvals/{target}/decision", decision)],
+        Way.DENY: [("POST", f"/approvals/{target}/decision", decision | {"decision": "deny"})],
+        Way.LISTS: [
+            ("GET", path, None) for path in ("/runs", "/approvals", "/tools", "/usage", "/audit")
+        ],
+    }
+    return [*many[attempt.way], ("GET", "/runs?limit=2", None)]
+
+
+class McpSide:
+    """The attempt as tool calls of an MCP client that holds the attacker's token."""
+
+    def __init__(self, door: McpDoor, urls: Urls) -> None:
+        self._door = door
+        self._urls = urls
+
+    async def make(self, attempt: Aimed) -> str:
+        name, arguments = _tool_call(attempt)
+        async with self._door.client(attempt.caller) as client:
+            try:
+                told = repr(await client.call_tool(name, arguments))
+            except MCPError as error:
+                told = repr(error)
+            if attempt.way is Way.LISTS:
+                told += repr(await client.list_tools())
+        await _nothing_under_way(self._urls)
+        return told
+
+
+def _tool_call(attempt: Aimed) -> tuple[str, dict[str, object]]:
+    target = str(attempt.target)
+    match attempt.way:
+        case Way.CALL | Way.DRY_RUN:
+            return attempt.tool, dict(attempt.arguments)
+        case Way.START_RUN:
+            return "start_run", {"task": task_of(attempt)}
+        case Way.SEE_RUN | Way.SEE_EVENTS | Way.FOLLOW | Way.CANCEL:
+            return "run_status", {"run_id": target}
+        case Way.SEE_CALL | Way.UNDO | Way.SEE_APPROVAL:
+            return "approval_status", {"approval_id": target}
+        case Way.APPROVE | Way.DENY:
+            return "decide_approval", {"approval_id": target}
+        case Way.LISTS:
+            return "list_approvals", {}
+
+
+class CommandLine:
+    """The attempt as commands of an operator who names the wrong company."""
+
+    def __init__(self, urls: Urls, folder: Path, *companies: Planted) -> None:
+        self._environment = {
+            "SALLYPORT_DATABASE_URL": urls.app,
+            "SALLYPORT_DATA_DIR": str(folder),
+            "SALLYPORT_LLM": "scripted",
+            "SALLYPORT_MODEL": "scripted",
+            "PATH": "/usr/bin:/bin",
+        }
+        self._names = {one.company.tenant.id: one.name for one in companies}
+
+    async def make(self, attempt: Aimed) -> str:
+        command = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "sallyport"),
+            *_command(attempt, tenant=self._names[attempt.caller.tenant_id]),
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(_SECONDS):
+            said, complained = await command.communicate()
+        assert command.returncode in {0, 1}, complained.decode()
+        return said.decode() + complained.decode()
+
+
+def _command(attempt: Aimed, *, tenant: str) -> list[str]:  # noqa: PLR0911 - one line a way
+    target = str(attempt.target)
+    company = ["--tenant", tenant, "--json"]
+    person = [*company, "--as", _email(attempt.caller)]
+    match attempt.way:
+        case Way.CALL | Way.DRY_RUN as way:
+            told = json.dumps(dict(attempt.arguments))
+            dry = ["--dry-run"] if way is Way.DRY_RUN else []
+            return ["call", attempt.tool, *person, "--args", told, *dry]
+        case Way.START_RUN:
+            return ["run", "start", *person, "--wait", task_of(attempt)]
+        case Way.SEE_RUN | Way.SEE_CALL | Way.SEE_APPROVAL:
+            return ["run", "show", target, *company]
+        case Way.SEE_EVENTS | Way.FOLLOW:
+            return ["run", "events", target, *company]
+        case Way.CANCEL:
+            return ["run", "cancel", target, *company]
+        case Way.UNDO:
+            return ["undo", target, *person]
+        case Way.APPROVE | Way.DENY as way:
+            answer = "approve" if way is Way.APPROVE else "deny"
+            return ["approvals", "decide", target, answer, *person, "--digest", attempt.digest]
+        case Way.LISTS:
+            return ["audit", "export", *company]
+
+
+def _email(caller: Caller) -> str:
+    return caller.principal.email
+
+
+async def _nothing_under_way(urls: Urls) -> None:
+    """Wait until every run has ended or waits for people."""
+
+    async def is_quiet() -> bool:
+        with psycopg.connect(urls.privileged) as connection:
+            found = connection.execute(
+                "select count(*) from runs where dispatch in ('queued', 'driving')"
+            ).fetchone()
+        return found == (0,)
+
+    await until(is_quiet)
