@@ -63,7 +63,7 @@ SENTENCES: Mapping[str, str] = {
     "unknown_tools": "The agent asked for tools that do not exist ({tool}) and was stopped.",
     "segment_timeout": "The run worked for {seconds} seconds without a pause, its limit, and was stopped.",
     "run_timeout": "The run was active for {seconds} seconds, its limit, and was stopped.",
-    "model_failed": "The language model could not answer ({detail}). Try again later.",
+    "model_failed": "The language model could not answer ({detail}). Try again later, or have an operator look.",
     "model_overloaded": "The language model {provider} is overloaded or cannot be reached ({detail}). Try again shortly.",
     "model_refused": "The language model declined this task.",
     "model_truncated": "The language model's answer was cut off at its limit of {limit} tokens.",

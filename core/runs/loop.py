@@ -111,7 +111,9 @@ class Loop:
         except RunStopped as stop:
             await self._end(drive, status=status_of(stop), error=cause_of(stop))
         except ModelFailed as failure:
-            stop = RunStopped("model_failed", detail=failure.code)
+            told = [failure.facts.get(name) for name in ("provider", "status", "detail")]
+            detail = " ".join(str(fact) for fact in told if fact is not None) or failure.code
+            stop = RunStopped("model_failed", detail=detail)
             await self._end(drive, status=status_of(stop), error=cause_of(stop))
 
     async def _go_on(self, drive: _Drive) -> None:

@@ -11,7 +11,7 @@ from sallyport.founding import note
 
 COMMAND = click.Group("token", help="Make bearer tokens for HTTP and MCP.")
 
-_LONGEST_SECONDS = 366 * 86_400
+_LONGEST_SECONDS = 10**9
 _DAY_SECONDS = 86_400
 
 
@@ -31,7 +31,7 @@ _DAY_SECONDS = 86_400
 @click.option(
     "--ttl",
     "ttl_seconds",
-    type=click.IntRange(1, _LONGEST_SECONDS),
+    type=click.IntRange(-_LONGEST_SECONDS, _LONGEST_SECONDS),
     default=_DAY_SECONDS,
     show_default="a day",
     metavar="SECONDS",

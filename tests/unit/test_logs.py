@@ -53,6 +53,8 @@ def logged() -> Generator[Logged]:
     loggers = [logging.getLogger(), *map(logging.getLogger, CONFIGURED)]
     before = [(each, each.handlers, each.level, each.propagate) for each in loggers]
     loud = logging.raiseExceptions
+    for each in loggers[1:]:
+        each.setLevel(logging.NOTSET)  # another test's worker may have quietened it
     yield Logged()
     for each, handlers, level, propagate in before:
         each.handlers, each.propagate = handlers, propagate

@@ -77,7 +77,7 @@ async def test_a_kill_at_any_boundary_costs_nothing_but_seconds(scene: Scene) ->
         if (found := await scene.problems(company))
     }
 
-    assert problems == {}
+    assert not problems, "\n".join(f"{at}: {found}" for at, found in problems.items())
     waits = _takeovers(scene.diary.read())
     tell("takeover in seconds", waits)
     assert max(waits) < _TAKEN_OVER_SECONDS

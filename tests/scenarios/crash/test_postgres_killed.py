@@ -75,7 +75,7 @@ async def test_every_run_ends_once_although_postgresql_is_killed(
         if (found := await scene.problems(company))
     }
 
-    assert problems == {}
+    assert not problems, "\n".join(f"{at}: {found}" for at, found in problems.items())
 
 
 async def _kill(scene: Scene, server: EmbeddedPostgres, *, steps: int) -> None:
