@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog.testing
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -19,7 +20,7 @@ from sallyport.settings import ModelSettings, Settings, StoreSettings
 from tests.conftest import Urls
 from tests.scenarios.test_ask_decide_act import SCRIPT
 from tests.waiting import until
-from tests.world import World, settings_for
+from tests.world import Company, World, settings_for
 
 
 def put_together(folder: Path, **models: object) -> Assembly:
@@ -78,7 +79,13 @@ async def test_a_worker_drives_what_a_front_door_starts_and_sweeps_beside_it(
     settings = settings_for(tmp_path, script=script)
     front = Assembly(settings, url=urls.app)
     acme = await World(front).company()
-    async with Workers(settings, url=urls.app).working(), front.serving() as app:
+    with structlog.testing.capture_logs() as logs:
+        await _story(Workers(settings, url=urls.app), front, acme)
+    assert "segment.crashed" in [entry["event"] for entry in logs]
+
+
+async def _story(workers: Assembly, front: Assembly, acme: Company) -> None:
+    async with workers.working(), front.serving() as app:
 
         async def becomes(run_id: RunId, status: RunStatus) -> Run:
             async def is_there() -> bool:
