@@ -163,7 +163,7 @@ async def test_somebody_who_is_disabled_is_not_answered_from_memory(place: Workp
             .where(principals.c.id == caller.principal.id)
             .values(disabled_at=func.now())
         )
-    for tool in ("look", "make_coffee", "push"):
+    for tool in ("make_coffee", "look", "push"):
         with pytest.raises(SallyportError) as refused:
             await place.app.call_tool(caller, tool=tool, arguments={"name": "a"})
         assert refused.value.code in {"invalid_token", "not_found"}
