@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.audit import audit_record, head_of
-from core.domain.canonical import digest_of
+from core.domain.canonical import canonical_json, digest_of
 from core.domain.ids import CallId, RunId, approval_id_of, call_id_of
 from core.domain.journal import Entry, ToolUsage
+from core.domain.model import ToolUse
 from core.domain.principal import SCOPES_OF_ROLE, Role, scopes_held
 from core.domain.run import RunStatus
 from core.domain.tool import CallState, Change, Preview, Risk
 from core.domain.verdict import Approvers
-from tests.nouns import NOON, TENANT, a_person
+from tests.nouns import NOON, TENANT, a_person, an_answer
 
 DIGESTS = st.lists(st.text("0123456789abcdef", min_size=4, max_size=8), max_size=6)
 
@@ -173,6 +174,23 @@ def test_a_write_costs_what_it_holds() -> None:
     used = ToolUsage(call_id=CallId(uuid4()), tool="t", agent="a", step=1, cost_micros=20)
     assert Entry().cost_micros == 0
     assert Entry(usage=(used, used)).cost_micros == 40
+
+
+def test_an_answer_is_kept_whatever_the_provider_sent() -> None:
+    deep: list[object] = ["bottom"]
+    for _ in range(2000):
+        deep = [deep]
+    arguments: dict[str, Any] = {
+        "n\x00": [1, True, None, 0.5, float("inf"), {"k\ud800": ("x\x00",)}],
+        "deep": deep,
+    }
+    said = an_answer("a\x00", ToolUse(handle="h", name="t\x00", arguments=arguments))
+    kept = replace(said, thinking="\udc00").storable()
+    (call,) = kept.calls
+    assert (kept.text, kept.thinking, call.name) == ("a\ufffd", "\ufffd", "t\ufffd")
+    assert call.arguments["n\ufffd"] == [1, True, None, 0.5, "inf", {"k\ufffd": ["x\ufffd"]}]
+    assert "nested too deep" in canonical_json(call.arguments)
+    assert kept.storable() == kept
 
 
 def test_a_digest_is_hexadecimal_and_long() -> None:

@@ -13,7 +13,7 @@ from core.domain.journal import Entry
 from core.domain.principal import Tenant, Tier, scopes_held
 from core.domain.run import CallRecord, Lease
 from core.domain.tool import CallState, Failed, Succeeded
-from core.errors import LeaseLost
+from core.errors import LeaseLost, NotFound, StaleEpoch
 from core.governance.budget import RunBudget
 from core.governance.door import Door
 from core.governance.held import HeldWrites
@@ -23,7 +23,7 @@ from core.ports import Covered, Declined, Question, Settled, Standing, Waiting, 
 from core.tools.registry import Registry
 from tests.builders import SteadyClock
 from tests.nouns import TENANT, a_person, a_request
-from tests.workshop import TOOLS, Bench
+from tests.workshop import HASTY, Bench, never
 
 
 class Pages:
@@ -31,6 +31,7 @@ class Pages:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.recorded: list[AuditRecord] = []
         self.before: Callable[[], None] = lambda: None
 
     async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> Written:
@@ -43,7 +44,7 @@ class Pages:
         raise NotImplementedError
 
     async def record(self, *records: AuditRecord) -> None:
-        raise NotImplementedError
+        self.recorded += records
 
 
 class Crowd:
@@ -74,10 +75,15 @@ STANDING = Standing(
 
 
 class Everybody:
-    """The People port: one person, as they always were."""
+    """The People port: one person, as they always were, until they are ``gone``."""
+
+    def __init__(self) -> None:
+        self.gone = False
 
     async def standing(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Standing:
         assert (tenant_id, principal_id) == (TENANT, STANDING.principal.id)
+        if self.gone:
+            raise NotFound("not_found", noun="person")
         return STANDING
 
 
@@ -86,13 +92,13 @@ class Threshold:
 
     def __init__(self) -> None:
         self.bench, self.pages, self.crowd = Bench(), Pages(), Crowd()
-        self.clock = SteadyClock()
-        registry = Registry([TOOLS.bound(self.bench)], clock=self.clock)
+        self.clock, self.people = SteadyClock(), Everybody()
+        registry = Registry([HASTY.bound(self.bench)], clock=self.clock)
         self.door = Door(
             judge=Judge(toolbox=registry, policy=CedarPolicy(), clock=self.clock),
             toolbox=registry,
             approvals=self.crowd,
-            people=Everybody(),
+            people=self.people,
             journal=self.pages,
             clock=self.clock,
         )
@@ -145,6 +151,35 @@ async def test_who_did_not_goes_straight_on() -> None:
     assert isinstance(settled, CallRecord)
     assert settled.state is CallState.SUCCEEDED
     assert len(at.pages.entries) == 2
+
+
+@pytest.mark.parametrize(("tool", "times"), [("push", 3), ("fire", 1)])
+async def test_only_what_is_idempotent_is_tried_again_and_not_for_ever(
+    tool: str, times: int
+) -> None:
+    at = Threshold()
+    tried: list[str] = []
+
+    async def hang() -> None:
+        tried.append(tool)
+        await never()
+
+    at.bench.hooks["a"] = hang
+    settled = await at.take(asked_for(tool))
+    assert isinstance(settled, CallRecord)
+    assert (len(tried), settled.attempts) == (times, times)
+
+
+async def test_a_no_to_somebody_who_is_gone_is_for_who_let_them_in_to_say() -> None:
+    at = Threshold()
+    call = replace(asked_for("make_coffee").call, run_id=None)
+    scopes = scopes_held(STANDING.principal)
+    with pytest.raises(NotFound):
+        await at.door.answer(call, standing=STANDING, scopes=scopes)
+    at.people.gone = True
+    with pytest.raises(StaleEpoch):
+        await at.door.answer(call, standing=STANDING, scopes=scopes)
+    assert [record.action for record in at.pages.recorded] == ["call.refused"]
 
 
 async def test_an_outcome_that_nobody_told_in_time_is_unknown() -> None:
