@@ -48,7 +48,7 @@ async def scene(urls: Urls, tmp_path: Path) -> AsyncGenerator[Scene]:
 @pytest.mark.parametrize(
     ("runs", "sample"),
     [
-        (300, 50),
+        (100, 20),
         pytest.param(10_000, 200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
 )
