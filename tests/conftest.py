@@ -74,9 +74,7 @@ def clock() -> SteadyClock:
 
 
 def _privileged(server: EmbeddedPostgres, database: str) -> str:
-    return server.url(
-        user="sallyport_admin", password=server.superuser_password, database=database
-    )
+    return server.url(user="sallyport_admin", password=server.superuser_password, database=database)
 
 
 def _create(server: EmbeddedPostgres, name: str, *, template: str) -> None:
