@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
@@ -57,18 +57,24 @@ class Sealer:
         """Seal what is complete, and return how many records that were.
 
         A record is complete once every transaction that began before its own has ended: none can
-        come in before it any more.
+        come in before it any more. What comes in meanwhile is left for the next time.
 
         Raises:
             Unavailable: ``database_unavailable``.
         """
-        total = 0
-        while sealed := await self._round(await self._directory.unsealed(limit=_TENANTS)):
-            total += sealed
+        total, has_more = 0, True
+        while has_more:
+            tenants = await self._directory.unsealed(limit=_TENANTS)
+            sealed = await self._round(tenants)
+            total += sealed.records
+            # Only what there was no room for: to chase what comes in meanwhile would never end
+            # under load, with a block for every few records.
+            has_more = sealed.records > 0 and (sealed.has_more or len(tenants) == _TENANTS)
         return total + await self._look_on()
 
-    async def _round(self, tenants: Sequence[TenantId]) -> int:
-        return sum([await self._seal(tenant_id) for tenant_id in tenants])
+    async def _round(self, tenants: Sequence[TenantId]) -> "_Sealed":
+        each = [await self._seal(tenant_id) for tenant_id in tenants]
+        return _Sealed(sum(one.records for one in each), any(one.has_more for one in each))
 
     async def _look_on(self) -> int:
         """Look at some more of all tenants, each once in this process's life.
@@ -81,13 +87,13 @@ class Sealer:
         tenants = await self._directory.tenants(after=self._looked_at, limit=_TENANTS)
         sealed = await self._round([tenant.id for tenant in tenants])
         self._looked_at = tenants[-1].name if len(tenants) == _TENANTS else None
-        return sealed
+        return sealed.records
 
-    async def _seal(self, tenant_id: TenantId) -> int:
+    async def _seal(self, tenant_id: TenantId) -> "_Sealed":
         async with self._database.for_tenant(tenant_id) as connection:
             locked = await connection.scalar(_LOCK, {"tenant": str(tenant_id)})
             if not locked:
-                return 0
+                return _Sealed(0)
             row = (await connection.execute(_WHERE, {"tenant": tenant_id})).one()
             chain = _Chain(
                 connection=connection,
@@ -102,17 +108,25 @@ class Sealer:
                 _log.warning("audit.restored", tenant_id=str(tenant_id), block=row.number)
                 await chain.append([], [], upto=row.complete)
             if row.upto > row.complete or row.distrusted:
-                return await _seal_restored(chain, complete=row.complete)
+                return _Sealed(await _seal_restored(chain, complete=row.complete))
             return await self._seal_on(chain, upto=row.upto, complete=row.complete)
 
-    async def _seal_on(self, chain: "_Chain", *, upto: int, complete: int) -> int:
+    async def _seal_on(self, chain: "_Chain", *, upto: int, complete: int) -> "_Sealed":
         """Seal from the last block's cursor on; it is exact, so that nothing is looked at twice."""
         values: dict[str, object] = {"tenant": chain.tenant_id, "upto": upto, "complete": complete}
         edge = (await chain.connection.execute(_EDGE, values | {"at_once": self._at_once})).one()
         if edge.last is not None:
             # A transaction's records are never parted, however many they are.
             complete = max(edge.last, edge.first + 1)
-        return await chain.extend(_NEXT, values | {"complete": complete}, upto=complete)
+        sealed = await chain.extend(_NEXT, values | {"complete": complete}, upto=complete)
+        return _Sealed(sealed, edge.last is not None)
+
+
+class _Sealed(NamedTuple):
+    """How many records were sealed, and whether more were complete than there was room for."""
+
+    records: int
+    has_more: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

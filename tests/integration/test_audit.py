@@ -14,6 +14,7 @@ from psycopg import sql
 
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.audit_chain import Flaw, Verification
+from core.domain.ids import TenantId
 from core.domain.principal import Tenant
 from core.identity.keys import SigningKey, TrustedKeys
 from core.store.audit import AuditPlace, AuditTrail
@@ -183,6 +184,24 @@ async def test_a_backlog_is_sealed_transaction_by_transaction(audit: Audit, acme
     verification = await audit.verified(acme)
     assert (verification.ok, verification.waiting) == (True, 0)
     assert verification.blocks > 2
+
+
+async def test_records_that_keep_coming_are_not_chased(
+    audit: Audit, database: Database, acme: Tenant
+) -> None:
+    looks: list[int] = []
+
+    class Busy(Directory):
+        async def unsealed(self, *, limit: int) -> tuple[TenantId, ...]:
+            looks.append(limit)
+            await audit.write(acme)
+            return await super().unsealed(limit=limit)
+
+    sealer = Sealer(database, directory=Busy(database), signer=audit.key, clock=audit.clock)
+    async with asyncio.timeout(5):
+        assert await sealer.seal_due() == 1
+    assert len(looks) == 1
+    assert await sealer.seal_due() == 1
 
 
 async def test_an_audit_without_records_is_in_order(audit: Audit, acme: Tenant) -> None:
