@@ -1,8 +1,9 @@
 """Abilities, requests for them, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import cast
 
 from core.domain.canonical import JsonObject
 from core.domain.ids import CallId, RunId, TenantId
@@ -121,6 +122,21 @@ class Preview:
     changes: tuple[Change, ...] = ()
     reversible: bool = False
     volatile: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of_json(cls, kept: JsonObject) -> "Preview":
+        """Return the preview that ``as_json`` made ``kept`` of."""
+        changes = cast("Sequence[Mapping[str, str | None]]", kept["changes"])
+        return cls(
+            summary=str(kept["summary"]),
+            target=str(kept["target"]),
+            changes=tuple(
+                Change(field=str(change["field"]), before=change["before"], after=change["after"])
+                for change in changes
+            ),
+            reversible=bool(kept["reversible"]),
+            volatile=cast("Mapping[str, str]", kept["volatile"]),
+        )
 
     def as_json(self) -> JsonObject:
         """Return the whole preview as plain JSON, for journal and cards."""

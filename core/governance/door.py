@@ -7,7 +7,7 @@ from core.domain.approval import Answer
 from core.domain.journal import CallUpdate, Entry
 from core.domain.permit import PermittedCall
 from core.domain.run import CallRecord, Lease
-from core.domain.tool import CallState, Succeeded, ToolCall, ToolResult
+from core.domain.tool import CallState, ToolCall, ToolResult
 from core.domain.verdict import Allow, Deny, RequireApproval
 from core.errors import Forbidden, NotFound, Refused, StaleEpoch, Unavailable
 from core.governance.digest import idempotency_key
@@ -16,20 +16,20 @@ from core.governance.judgement import Judgement, told
 from core.governance.passage import Passage, question_about
 from core.governance.record import (
     allowed_event,
+    as_begun,
     as_settled,
     audit_of,
     audit_of_refusal,
+    closed_with,
     failed_as,
     failed_by,
     failed_with,
     refusal_of,
-    settled_event,
-    settled_update,
+    settled_entry,
     state_of,
     timed_out,
     unknown_event,
     update_of,
-    usage_of,
 )
 from core.ports import (
     Approvals,
@@ -170,13 +170,17 @@ class Door:
         raise Unavailable("configuration_changing")
 
     async def _judged(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
-        call = passage.as_now(record.call)
         try:
             judgement = await self._judge.judge(
-                call, standing=passage.standing, scopes=passage.scopes
+                passage.as_now(record.call), standing=passage.standing, scopes=passage.scopes
             )
         except Refused as refusal:
-            return await self._close(record, failed_by(refusal), passage=passage)
+            if not record.attempts:
+                return await self._close(record, failed_by(refusal), passage=passage)
+            # What it is about may be gone because it has happened: only its key can tell.
+            judgement = self._as_begun(record, passage=passage)
+            if judgement is None or not judgement.repeats(record):
+                return await self._lost(record, passage=passage)
         match judgement.verdict:
             case Deny() as deny:
                 answer = Declined(code=deny.code, reason=deny.reason)
@@ -198,23 +202,33 @@ class Door:
 
     async def _after_crash(self, record: CallRecord, *, passage: Passage) -> CallRecord | Waiting:
         """Go on with a call that was under way: whether it happened is not known here."""
-        call = passage.as_now(record.call)
-        try:
-            judgement = self._judge.judge_again(
-                record, call=call, standing=passage.standing, scopes=passage.scopes
-            )
-        except Refused:
-            lost = failed_with("outcome_unknown")
-            return await self._close(record, lost, passage=passage, action="call.unknown")
+        judgement = self._as_begun(record, passage=passage)
+        if judgement is None:
+            return await self._lost(record, passage=passage)
         repeatable = (
             record.state is CallState.RUNNING
-            and judgement.tool.idempotent
             and record.attempts < _ATTEMPTS
-            and judgement.tool.version == record.tool_version
+            and judgement.repeats(record)
         )
         if repeatable and await self._still_covered(judgement, record=record, passage=passage):
             return await self._execute(record, judgement=judgement, passage=passage, covered=None)
         return await self._unknown(record, judgement=judgement, passage=passage)
+
+    def _as_begun(self, record: CallRecord, *, passage: Passage) -> Judgement | None:
+        """Judge a call as what it was when it was begun; None where no tool takes that any more."""
+        try:
+            return self._judge.judge_again(
+                record,
+                call=passage.as_now(record.call),
+                standing=passage.standing,
+                scopes=passage.scopes,
+            )
+        except Refused:
+            return None
+
+    async def _lost(self, record: CallRecord, *, passage: Passage) -> CallRecord:
+        lost = failed_with("outcome_unknown")
+        return await self._close(record, lost, passage=passage, action="call.unknown")
 
     async def _still_covered(
         self, judgement: Judgement, *, record: CallRecord, passage: Passage
@@ -239,25 +253,22 @@ class Door:
     ) -> CallRecord | Waiting:
         tool, key = judgement.tool, str(judgement.call.id)
         passage.budget.reserve(key, micros=tool.cost_micros)
-        epoch = passage.standing.tenant.epoch
         begun = self._clock.monotonic()
         if tool.risk.has_effect:
             begin = Entry(
                 calls=(update_of(judgement, state=CallState.RUNNING, attempt=True),),
                 events=(allowed_event(judgement, covered=covered),),
             )
-            await passage.journal.write(begin, epoch=epoch)
-            record = replace(record, state=CallState.RUNNING, attempts=record.attempts + 1)
+            await passage.journal.write(begin, epoch=judgement.epoch)
+            record = as_begun(record, judgement=judgement)
         if self._clock.monotonic() - begun > _FRESH_SECONDS:
             # This process stood still meanwhile: the run may be another's by now.
             await passage.journal.write(Entry())
         result = await self._call(judgement, lease=passage.lease)
         if result is None and tool.risk.has_effect:
-            if tool.idempotent and record.attempts < _ATTEMPTS:
-                return await self._execute(
-                    record, judgement=judgement, passage=passage, covered=covered
-                )
-            return await self._unknown(record, judgement=judgement, passage=passage)
+            return await self._cut_off(
+                record, judgement=judgement, passage=passage, covered=covered
+            )
         passage.budget.settle(key, micros=tool.cost_micros)
         return await self._close(
             replace(record, duration_ms=self._since(begun), cost_micros=tool.cost_micros),
@@ -266,6 +277,25 @@ class Door:
             judgement=judgement,
             covered=covered,
         )
+
+    async def _cut_off(
+        self,
+        record: CallRecord,
+        *,
+        judgement: Judgement,
+        passage: Passage,
+        covered: Covered | None,
+    ) -> CallRecord | Waiting:
+        """Go on with a call that did not answer in time."""
+        if not judgement.tool.idempotent or record.attempts >= _ATTEMPTS:
+            return await self._unknown(record, judgement=judgement, passage=passage)
+        try:
+            return await self._execute(
+                record, judgement=judgement, passage=passage, covered=covered
+            )
+        except StaleEpoch:
+            # To be judged again as what it is by now: a call that may have happened.
+            return await self.take(record, passage=passage)
 
     async def _call(self, judgement: Judgement, *, lease: Lease | None) -> ToolResult | None:
         """Call the tool itself: the only permit there is, made and used here.
@@ -349,34 +379,15 @@ class Door:
         """
         call = judgement.call if judgement else record.call
         executed = state is None and judgement is not None
-        closed = replace(
-            record,
-            state=state or state_of(result),
+        closed = closed_with(record, result=result, state=state, charged=executed)
+        entry = settled_entry(
+            closed,
+            call=call,
             result=result,
-            inverse=result.inverse if isinstance(result, Succeeded) else None,
-            cost_micros=record.cost_micros if executed else 0,
-        )
-        entry = Entry(
-            calls=(settled_update(closed, judgement=judgement),),
-            usage=usage_of(call, cost_micros=closed.cost_micros),
-            events=(
-                settled_event(
-                    call,
-                    state=closed.state,
-                    result=result,
-                    preview=judgement.preview if judgement else None,
-                ),
-            ),
-            audit=(
-                audit_of(
-                    call,
-                    at=self._clock.now(),
-                    action=action or ("call.executed" if executed else "call.refused"),
-                    judgement=judgement,
-                    result=result,
-                    covered=covered,
-                ),
-            ),
+            at=self._clock.now(),
+            action=action or ("call.executed" if executed else "call.refused"),
+            judgement=judgement,
+            covered=covered,
         )
         if executed and judgement is not None and judgement.tool.risk.has_effect:
             await passage.journal.write(entry)

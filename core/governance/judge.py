@@ -69,7 +69,14 @@ class Judge:
             preview = Preview(summary=f"Call {tool.name}.")
         if preview is not None:
             digest = approval_digest(checked, tool=tool, bound=preview.bound())
-        return Judgement(call=checked, tool=tool, verdict=verdict, preview=preview, digest=digest)
+        return Judgement(
+            call=checked,
+            tool=tool,
+            verdict=verdict,
+            preview=preview,
+            digest=digest,
+            epoch=standing.tenant.epoch,
+        )
 
     def judge_again(
         self,
@@ -87,8 +94,9 @@ class Judge:
         """
         tool = self._found(call)
         checked = self._checked(call, tool=tool)
-        stored = record.preview or {}
-        bound = {key: value for key, value in stored.items() if key != "volatile"}
+        preview = Preview(summary=tool.name)
+        if record.preview is not None:
+            preview = Preview.of_json(record.preview)
         verdict = self._verdict(
             tool,
             standing=standing,
@@ -100,8 +108,9 @@ class Judge:
             call=checked,
             tool=tool,
             verdict=verdict,
-            preview=Preview(summary=str(stored.get("summary", tool.name))),
-            digest=approval_digest(checked, tool=tool, bound=bound),
+            preview=preview,
+            digest=approval_digest(checked, tool=tool, bound=preview.bound()),
+            epoch=standing.tenant.epoch,
         )
 
     def _checked(self, call: ToolCall, *, tool: Tool) -> ToolCall:

@@ -3,19 +3,28 @@
 from dataclasses import dataclass
 
 from core.domain.canonical import JsonObject
+from core.domain.run import CallRecord
 from core.domain.tool import Preview, Tool, ToolCall
 from core.domain.verdict import Allow, Deny, RequireApproval, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A call with checked arguments, the verdict on it, and what people would be shown."""
+    """A call with checked arguments, the verdict on it, and what people would be shown.
+
+    The verdict holds only while the tenant's epoch is ``epoch``.
+    """
 
     call: ToolCall
     tool: Tool
     verdict: Verdict
     preview: Preview | None
     digest: str | None
+    epoch: int
+
+    def repeats(self, record: CallRecord) -> bool:
+        """Return whether making the call again has the effect of ``record`` and no second one."""
+        return self.tool.idempotent and self.tool.version == record.tool_version
 
 
 def told(verdict: Verdict) -> JsonObject:

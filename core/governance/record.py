@@ -1,12 +1,13 @@
 """What the door writes down: updates, events and audit records, built from what was judged."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from core.domain.approval import Answer
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.canonical import Json, storable
 from core.domain.event import EventKind
-from core.domain.journal import CallUpdate, Happened, ToolUsage
+from core.domain.journal import CallUpdate, Entry, Happened, ToolUsage
 from core.domain.run import CallRecord
 from core.domain.tool import CallState, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.domain.verdict import Deny
@@ -72,6 +73,19 @@ def update_of(judgement: Judgement, *, state: CallState, attempt: bool) -> CallU
     )
 
 
+def as_begun(record: CallRecord, *, judgement: Judgement) -> CallRecord:
+    """Return a call as it is kept once it was begun, or begun again."""
+    return replace(
+        record,
+        state=CallState.RUNNING,
+        attempts=record.attempts + 1,
+        tool_version=judgement.tool.version,
+        verdict=told(judgement.verdict),
+        preview=judgement.preview.as_json() if judgement.preview else record.preview,
+        digest=judgement.digest or record.digest,
+    )
+
+
 def usage_of(call: ToolCall, *, cost_micros: int) -> tuple[ToolUsage, ...]:
     """Return what is metered of a call; nothing where it was free."""
     if not cost_micros:
@@ -84,6 +98,42 @@ def usage_of(call: ToolCall, *, cost_micros: int) -> tuple[ToolUsage, ...]:
         cost_micros=cost_micros,
     )
     return (used,)
+
+
+def closed_with(
+    record: CallRecord, *, result: ToolResult, state: CallState | None, charged: bool
+) -> CallRecord:
+    """Return a call as it is settled; ``state`` is given where it was turned away."""
+    return replace(
+        record,
+        state=state or state_of(result),
+        result=result,
+        inverse=result.inverse if isinstance(result, Succeeded) else None,
+        cost_micros=record.cost_micros if charged else 0,
+    )
+
+
+def settled_entry(
+    closed: CallRecord,
+    *,
+    call: ToolCall,
+    result: ToolResult,
+    at: datetime,
+    action: str,
+    judgement: Judgement | None,
+    covered: Covered | None,
+) -> Entry:
+    """Return all that is written of a call that is settled; ``call`` is it as it was judged."""
+    preview = judgement.preview if judgement else None
+    audit = audit_of(
+        call, at=at, action=action, judgement=judgement, result=result, covered=covered
+    )
+    return Entry(
+        calls=(settled_update(closed, judgement=judgement),),
+        usage=usage_of(call, cost_micros=closed.cost_micros),
+        events=(settled_event(call, state=closed.state, result=result, preview=preview),),
+        audit=(audit,),
+    )
 
 
 def settled_update(closed: CallRecord, *, judgement: Judgement | None) -> CallUpdate:

@@ -73,6 +73,7 @@ def test_what_is_volatile_is_shown_and_not_bound() -> None:
     assert preview.as_json()["volatile"] == {"as of": "noon"}
     assert preview.bound() == replace(preview, volatile={"as of": "one"}).bound()
     assert preview.bound()["changes"] == [{"field": "title", "before": "Old", "after": None}]
+    assert Preview.of_json(preview.as_json()) == preview
 
 
 @pytest.mark.parametrize(

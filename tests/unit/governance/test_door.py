@@ -23,22 +23,25 @@ from core.ports import Covered, Declined, Question, Settled, Standing, Waiting, 
 from core.tools.registry import Registry
 from tests.builders import SteadyClock
 from tests.nouns import TENANT, a_person, a_request
-from tests.workshop import HASTY, Bench, never
+from tests.workshop import HASTY, Bench, Hook, never
 
 
 class Pages:
     """The Journal port, remembering; ``before`` is what happens before each write."""
 
     def __init__(self) -> None:
+        self.epoch = 1
         self.entries: list[Entry] = []
         self.recorded: list[AuditRecord] = []
         self.before: Callable[[], None] = lambda: None
 
     async def write(self, lease: Lease, *, entry: Entry, epoch: int | None = None) -> Written:
-        del lease, epoch
+        del lease
         self.before()
+        if epoch not in {None, self.epoch}:
+            raise StaleEpoch("stale_epoch")
         self.entries.append(entry)
-        return Written(cancel_requested=False, epoch=1)
+        return Written(cancel_requested=False, epoch=self.epoch)
 
     async def record_call(self, record: CallRecord, *, audit: AuditRecord, epoch: int) -> None:
         raise NotImplementedError
@@ -47,15 +50,21 @@ class Pages:
         self.recorded += records
 
 
+async def nothing() -> None:
+    """Have nothing happen."""
+
+
 class Crowd:
     """The Approvals port: people who say what the test says."""
 
     def __init__(self) -> None:
         self.says: Covered | Declined | Waiting = Covered(by=("bob",), how="approval", reference="")
         self.saw: Settled | Declined | Waiting = Declined(code="expired")
+        self.meanwhile: Hook = nothing
 
     async def put(self, question: Question) -> Covered | Declined | Waiting:
         del question
+        await self.meanwhile()
         return self.says
 
     async def covers(self, question: Question) -> bool:
@@ -77,14 +86,15 @@ STANDING = Standing(
 class Everybody:
     """The People port: one person, as they always were, until they are ``gone``."""
 
-    def __init__(self) -> None:
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
         self.gone = False
 
     async def standing(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Standing:
         assert (tenant_id, principal_id) == (TENANT, STANDING.principal.id)
         if self.gone:
             raise NotFound("not_found", noun="person")
-        return STANDING
+        return replace(STANDING, tenant=replace(STANDING.tenant, epoch=self._pages.epoch))
 
 
 class Threshold:
@@ -92,7 +102,7 @@ class Threshold:
 
     def __init__(self) -> None:
         self.bench, self.pages, self.crowd = Bench(), Pages(), Crowd()
-        self.clock, self.people = SteadyClock(), Everybody()
+        self.clock, self.people = SteadyClock(), Everybody(self.pages)
         registry = Registry([HASTY.bound(self.bench)], clock=self.clock)
         self.door = Door(
             judge=Judge(toolbox=registry, policy=CedarPolicy(), clock=self.clock),
@@ -104,10 +114,13 @@ class Threshold:
         )
 
     async def take(self, record: CallRecord) -> CallRecord | Waiting:
+        return await self.door.take(record, passage=self.passage_of(record))
+
+    def passage_of(self, record: CallRecord) -> Passage:
         call = record.call
         assert call.run_id is not None
         lease = Lease(tenant_id=TENANT, run_id=call.run_id, segment=1, number=1)
-        passage = Passage(
+        return Passage(
             lease=lease,
             journal=HeldWrites(self.pages, lease=lease),
             standing=STANDING,
@@ -115,7 +128,6 @@ class Threshold:
             budget=RunBudget(limit_micros=100, spent_micros=0),
             approval_days=7,
         )
-        return await self.door.take(record, passage=passage)
 
 
 def asked_for(tool: str, state: CallState = CallState.REQUESTED) -> CallRecord:
@@ -168,6 +180,62 @@ async def test_only_what_is_idempotent_is_tried_again_and_not_for_ever(
     settled = await at.take(asked_for(tool))
     assert isinstance(settled, CallRecord)
     assert (len(tried), settled.attempts) == (times, times)
+
+
+async def test_a_call_that_was_cut_off_is_not_judged_as_new_where_the_configuration_changed() -> (
+    None
+):
+    at = Threshold()
+
+    async def change_and_hang() -> None:
+        at.pages.epoch += 1
+        at.bench.hooks["preview"] = refuse
+        del at.bench.hooks["a"]
+        await never()
+
+    async def refuse() -> None:
+        raise NotFound("not_found", noun="thing")
+
+    at.bench.hooks["a"] = change_and_hang
+    settled = await at.take(asked_for("push"))
+    assert isinstance(settled, CallRecord)
+    assert (settled.state, settled.attempts) == (CallState.SUCCEEDED, 2)
+
+
+@pytest.mark.parametrize("tool", ["smash", "make_coffee"])
+async def test_what_was_begun_and_can_be_made_no_more_is_unknown_and_was_not_refused(
+    tool: str,
+) -> None:
+    at = Threshold()
+
+    async def refuse() -> None:
+        raise NotFound("not_found", noun="thing")
+
+    at.bench.hooks["preview"] = refuse
+    settled = await at.take(replace(asked_for(tool, CallState.PENDING_APPROVAL), attempts=1))
+    assert isinstance(settled, CallRecord)
+    assert isinstance(settled.result, Failed)
+    assert (settled.state, settled.result.code) == (CallState.FAILED, "outcome_unknown")
+    assert at.bench.made == []
+
+
+async def test_a_verdict_counts_for_the_configuration_that_it_was_made_under() -> None:
+    at = Threshold()
+    record = asked_for("smash")
+    passage = at.passage_of(record)
+    judged: list[int] = []
+
+    async def another_call_finds_that_it_changed() -> None:
+        judged.append(at.pages.epoch)
+        if len(judged) == 1:
+            at.pages.epoch += 1
+            await passage.renew(at.people)
+
+    at.crowd.meanwhile = another_call_finds_that_it_changed
+    settled = await at.door.take(record, passage=passage)
+    assert isinstance(settled, CallRecord)
+    assert settled.state is CallState.SUCCEEDED
+    assert judged == [1, 2], "who was let in under the old one is looked at under the new one"
 
 
 async def test_a_no_to_somebody_who_is_gone_is_for_who_let_them_in_to_say() -> None:
