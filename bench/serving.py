@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO, cast
 
@@ -35,7 +35,13 @@ class Server:
 
 @contextmanager
 def server(command: Sequence[str]) -> Generator[Server]:
-    """Run ``command`` as a server for as long as the block lasts; it ends when its input does."""
+    """Run ``command`` as a server for as long as the block lasts; it ends when its input does.
+
+    However the block is left, the process has ended by then, and its pipes are closed.
+
+    Raises:
+        RuntimeError: it ended before; with the end of what it wrote to standard error.
+    """
     pipe = subprocess.PIPE
     with (
         TemporaryFile("w+") as errors,
@@ -45,16 +51,22 @@ def server(command: Sequence[str]) -> Generator[Server]:
     ):
         try:
             yield Server(process)
-        except json.JSONDecodeError as error:
-            process.wait(_STOP_SECONDS)
+        except (json.JSONDecodeError, BrokenPipeError) as error:
+            _end(process)
             errors.seek(0)
             raise RuntimeError(errors.read()[-3000:]) from error
         finally:
-            cast("IO[str]", process.stdin).close()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(BrokenPipeError):  # what it was asked last stays unread where it is gone
+        cast("IO[str]", process.stdin).close()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 async def until_told_to_end(

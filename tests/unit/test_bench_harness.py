@@ -1,6 +1,8 @@
 """What the benchmarks' figures rest on: medians, percentiles, and servers in their own process."""
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,8 @@ async def serve(ready):
 
 asyncio.run(until_told_to_end(serve, tool="echo"))
 """
+
+SAYS = """print('{"pid": "%d"}' % os.getpid(), flush=True)"""
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
@@ -57,6 +61,20 @@ def test_a_server_that_does_not_start_says_why() -> None:
     failing = [sys.executable, "-c", "raise SystemExit('no database')"]
     with pytest.raises(RuntimeError, match="no database"), server(failing):
         pass
+
+
+@pytest.mark.parametrize("dying", [f"{SAYS}; input()", f"os.close(0); {SAYS}"])
+def test_a_server_that_dies_under_way_says_why_and_leaves_nothing_open(dying: str) -> None:
+    program = f"import os, sys; {dying}; sys.exit('out of memory')"
+    before = set(Path("/dev/fd").iterdir())
+    with (
+        pytest.raises(RuntimeError, match="out of memory"),
+        server([sys.executable, "-c", program]) as one,
+    ):
+        one.cpu_seconds()
+    assert set(Path("/dev/fd").iterdir()) <= before
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(one.told["pid"]), 0)
 
 
 async def test_a_call_that_fails_ends_the_measurement() -> None:
