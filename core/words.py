@@ -92,6 +92,7 @@ SENTENCES: Mapping[str, str] = {
     "not_migrated": "The queue's tables are not there. Run: sallyport migrate.",
     "worker_stopping": "This worker is stopping; another one goes on. Try again shortly.",
     "database_unavailable": "The database cannot be reached now. Try again shortly.",
+    "database_login_refused": "The database does not let us in: the user or the password is wrong. Correct SALLYPORT_DATABASE_URL.",
     "configuration_changing": "Your company's people, tools or policies are being changed right now. Try again in a moment.",
     "no_worker": "No worker is running. Start one with: sallyport worker.",
     "signing_key_unsafe": "Others can read the audit's signing key. Make it its owner's alone: chmod 600 {path}.",

@@ -13,7 +13,7 @@ import psycopg
 
 from core.durable import client as durable
 from core.errors import Misconfigured, Unavailable
-from core.store.database import APP_ROLE
+from core.store.database import APP_ROLE, look_in
 from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import head, migrate
 from sallyport.settings import StoreSettings
@@ -34,12 +34,16 @@ class Storage:
         """Have the database there and migrated.
 
         Raises:
-            Misconfigured: ``migration_needed`` for one that is not ours to migrate, and whatever
-                the embedded server says of its folder.
+            Misconfigured: ``migration_needed`` for one that is not ours to migrate,
+                ``database_login_refused``, ``role_not_granted``, and whatever the embedded server
+                says of its folder.
             Unavailable: ``database_unavailable``.
         """
+        if self._embedded is None:
+            await _check(self._external())
+            return self
         try:
-            await asyncio.to_thread(self._prepare)
+            await asyncio.to_thread(self._prepare, self._embedded)
         except OSError as error:
             folder = str(self._settings.data_dir)
             detail = error.strerror or type(error).__name__
@@ -63,21 +67,24 @@ class Storage:
         if self._embedded is not None:
             await self._embedded.supervise()
 
-    def migrate(self) -> str:
+    async def migrate(self) -> str:
         """Bring the database to the newest shape and return the migration's name.
 
         An external one is migrated with the login in its URL, which must be its owner's.
+
+        Raises:
+            Misconfigured: ``migration_failed``, ``database_login_refused``.
+            Unavailable: ``database_unavailable``.
         """
         if self._embedded is None:
-            migrate(self._external())
-            durable.migrate(self._external(), application_role=APP_ROLE)
+            url = self._external()
+            await _version_at(url)
+            await asyncio.to_thread(migrate, url)
+            await asyncio.to_thread(durable.migrate, url, application_role=APP_ROLE)
         return head()
 
-    def _prepare(self) -> None:
-        if self._embedded is None:
-            _check(self._external())
-            return
-        self._embedded.start()
+    def _prepare(self, embedded: EmbeddedPostgres) -> None:
+        embedded.start()
         with _locked(self._settings.data_dir / "migrate.lock"):
             admin = self._privileged("postgres")
             with psycopg.connect(admin, autocommit=True) as connection:
@@ -87,6 +94,8 @@ class Storage:
                     connection.execute(f"create database {_DATABASE}")  # pyright: ignore[reportArgumentType,reportCallIssue] - our constant
             # Written last: whoever is killed half-way, or brings a newer DBOS, migrates again.
             mark = self._settings.data_dir / "migrated"
+            if not self._app_password_file.exists():
+                mark.unlink(missing_ok=True)  # only a migration tells the database a new one
             wanted = f"{head()}, dbos {version('dbos')}"
             current = _version(self._privileged(_DATABASE)) == head()
             if not current or not mark.exists() or mark.read_text() != wanted:
@@ -105,8 +114,12 @@ class Storage:
             raise TypeError(message)
         return embedded.url(user=_ADMIN, password=embedded.superuser_password, database=database)
 
+    @property
+    def _app_password_file(self) -> Path:
+        return self._settings.data_dir / "app-password"
+
     def _app_password(self) -> str:
-        path = self._settings.data_dir / "app-password"
+        path = self._app_password_file
         if not path.exists():
             # Moved into its place whole: half a password would lock everybody out for good.
             made = path.with_suffix(".new")
@@ -116,16 +129,29 @@ class Storage:
         return path.read_text()
 
 
-def _check(url: str) -> None:
+async def _check(url: str) -> None:
     """Look at once whether everything later would fail."""
+    found = await _version_at(url)
+    if found != head():
+        raise Misconfigured("migration_needed", found=found, wanted=head())
+    await asyncio.to_thread(_take_role, url)
+
+
+async def _version_at(url: str) -> str | None:
+    """Return the migration that the database is at, None where it is at none."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise _invalid_url("it must begin with postgresql://")
     try:
-        found = _version(url)
+        return await asyncio.to_thread(_version, url)
     except psycopg.ProgrammingError as error:
         raise _invalid_url(str(error).splitlines()[0]) from error
-    if found != head():
-        raise Misconfigured("migration_needed", found=found, wanted=head())
+    except Unavailable:
+        # psycopg cannot tell a wrong password from a server that is away; the other driver can.
+        await look_in(url)
+        raise
+
+
+def _take_role(url: str) -> None:
     try:
         psycopg.connect(url, connect_timeout=10, options=f"-c role={APP_ROLE}").close()
     except psycopg.OperationalError as error:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from core.domain.ids import TenantId
-from core.errors import LeaseLost, SallyportError, StaleEpoch, Unavailable
+from core.errors import LeaseLost, Misconfigured, SallyportError, StaleEpoch, Unavailable
 
 APP_ROLE = "sallyport_app"
 
@@ -60,6 +60,7 @@ class Database:
         """Open the hot pool and return it. Idempotent.
 
         Raises:
+            Misconfigured: ``database_login_refused``, here and wherever a connection is opened.
             Unavailable: ``database_unavailable``.
         """
         # Two that come first would open two, and nobody would ever close the one.
@@ -72,7 +73,7 @@ class Database:
                         max_size=self._pool_size,
                         timeout=_CONNECT_SECONDS,
                         command_timeout=_STATEMENT_SECONDS,
-                        server_settings=_SESSION,
+                        server_settings=_SESSION | _PLANS,
                         reset=_keep,
                     )
             return self._hot
@@ -141,6 +142,28 @@ _SESSION = {
 }
 
 
+async def look_in(url: str) -> None:
+    """Connect once, as the login in ``url``, and leave again.
+
+    Raises:
+        Misconfigured: ``database_login_refused``.
+        Unavailable: ``database_unavailable``.
+    """
+    with _translated():
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+        await connection.close(timeout=_CONNECT_SECONDS)
+
+
+# The hot functions find every row by a key. Left to statistics, a plan that was made while the
+# tables were small reads them whole, and is kept for as long as the connection.
+_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
 async def _keep(_connection: object) -> None:
     """Reset nothing on release: every setting that we make is local to its transaction."""
 
@@ -168,6 +191,8 @@ class _translated:  # noqa: N801 - reads as a verb in a with statement
             raise LeaseLost("lease_lost") from error
         if code == _STALE_EPOCH:
             raise StaleEpoch("stale_epoch") from error
+        if isinstance(cause, asyncpg.InvalidAuthorizationSpecificationError):
+            raise Misconfigured("database_login_refused") from error
         if _is_outage(error, cause, code):
             raise Unavailable("database_unavailable") from error
 

@@ -1,7 +1,5 @@
 """Bringing the database to the newest shape."""
 
-import asyncio
-
 import click
 
 from sallyport import settings
@@ -17,7 +15,7 @@ async def COMMAND() -> Answer:  # noqa: N802 - what the command line looks for
     storage = Storage(store)
     if store.database_url is None:
         async with storage:
-            version = await asyncio.to_thread(storage.migrate)
+            version = await storage.migrate()
     else:
-        version = await asyncio.to_thread(storage.migrate)
+        version = await storage.migrate()
     return Answer(document={"version": version}, shown=f"The database is at {version}.")

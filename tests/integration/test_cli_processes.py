@@ -160,6 +160,17 @@ def test_doctor_names_what_is_wrong_and_fails(
     assert wrong == [check]
 
 
+@pytest.mark.parametrize("command", ["serve", "worker", "doctor", "migrate"])
+def test_a_wrong_password_of_the_database_is_called_that(
+    data_dir: Path, tmp_path: Path, command: str
+) -> None:
+    with EmbeddedPostgres(data_dir) as server:
+        url = server.url(user="sallyport_app", password="wrong", database="sallyport")
+        line = CommandLineHere(tmp_path, environment={"SALLYPORT_DATABASE_URL": url})
+        said = line.run(command, code=1)
+    assert "the user or the password is wrong" in said.out + said.err
+
+
 def test_doctor_looks_at_the_role_that_we_take_and_not_at_the_login(
     data_dir: Path, tmp_path: Path
 ) -> None:

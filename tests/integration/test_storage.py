@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from core.durable.segment import SCHEMA
@@ -32,7 +33,7 @@ async def test_the_embedded_database_is_there_and_migrated_and_stays(tmp_path: P
         url = storage.url
         assert one(url, "select count(*) from tenants") == 0
         assert one(url, "select current_user") == "sallyport_app"
-        assert storage.migrate()
+        assert await storage.migrate()
         mode = (tmp_path / "data" / "app-password").stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
         async with Storage(settings) as beside:
@@ -71,9 +72,37 @@ async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> No
         await external(f"postgresql://nobody@/none?host={tmp_path}").__aenter__()
 
 
+@pytest.mark.parametrize("password", ["wrong", ""])
+async def test_a_login_that_is_refused_is_not_a_database_that_is_away(
+    urls: Urls, postgres: EmbeddedPostgres, password: str
+) -> None:
+    name = conninfo_to_dict(urls.app)["dbname"]
+    url = postgres.url(user="sallyport_app", password=password, database=str(name))
+    with pytest.raises(Misconfigured) as at_the_start:
+        await external(url).__aenter__()
+    with pytest.raises(Misconfigured) as at_migrating:
+        await external(url).migrate()
+    found = {at_the_start.value.code, at_migrating.value.code}
+    assert found == {"database_login_refused"}
+
+
+async def test_a_database_that_is_not_there_is_not_migrated(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        await external(f"postgresql://nobody@/none?host={tmp_path}").migrate()
+
+
+async def test_the_apps_password_is_made_anew_where_it_was_lost(tmp_path: Path) -> None:
+    settings = StoreSettings(data_dir=tmp_path / "data")
+    async with Storage(settings):
+        pass
+    (settings.data_dir / "app-password").unlink()
+    async with Storage(settings) as storage:
+        assert one(storage.url, "select current_user") == "sallyport_app"
+
+
 async def test_another_database_is_migrated_by_its_owner_and_again(urls: Urls) -> None:
     storage = external(urls.privileged)
-    assert storage.migrate() == storage.migrate()
+    assert await storage.migrate() == await storage.migrate()
     await external(urls.app).supervise()
 
 
