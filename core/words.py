@@ -85,6 +85,7 @@ SENTENCES: Mapping[str, str] = {
     "wrong_version": "The document is at version {version} now. Read it again before you write.",
     "nothing_to_undo": "This call cannot be undone: {detail}.",
     "too_late_to_undo": "This could be undone for {days} days; that time is over.",
+    "nothing_to_verify": "There is nothing to verify: {file} has neither a record nor a block in it.",
     "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
     # installation
     "migration_failed": "The database could not be migrated: {detail}. Use a login that may create roles.",

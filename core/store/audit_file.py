@@ -23,6 +23,7 @@ from core.domain.audit_chain import (
 )
 from core.domain.canonical import JsonObject
 from core.domain.ids import TenantId
+from core.errors import InvalidInput
 from core.store.audit import Exported, ExportedDigest, ExportedRecord
 
 _PROBLEMS: Final = 1000
@@ -114,12 +115,18 @@ def verify_file(path: Path, *, keys: Keys) -> Verification:
 
     The chain begins with the first block of the file. What is of another time than was exported is
     there as digests and counts as sealed.
+
+    Raises:
+        InvalidInput: ``nothing_to_verify``: a file with nothing in it proves nothing.
     """
     check = _FileCheck(keys=keys)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             check.take(line, number=number)
-    return check.done()
+    found = check.done()
+    if found.ok and not found.records and not found.blocks:
+        raise InvalidInput("nothing_to_verify", file=str(path))
+    return found
 
 
 class _FileCheck:

@@ -237,6 +237,16 @@ def test_export_is_verified_without_a_database_and_tampering_is_found(
     assert "not to be trusted" in broken
 
 
+def test_a_file_with_nothing_in_it_is_not_called_right(cli: CommandLine, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    for nothing in ("/dev/null", str(empty)):
+        refused = cli.json("audit", "verify", f"--file={nothing}", code=1)
+        assert refused["error"]["code"] == "nothing_to_verify"
+    empty.write_text("\n")
+    assert cli.json("audit", "verify", f"--file={empty}", code=1)["ok"] is False
+
+
 def test_export_holds_what_was_asked_for(cli: CommandLine) -> None:
     assert cli.run("audit", "export", ACME, "--format=csv").out.startswith("id,at,action,actor")
     nothing = cli.json("audit", "export", ACME, "--from=2001-01-01", "--to=2001-01-02")
