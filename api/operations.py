@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from api.models import Input, Nothing
 from core.app import App
+from core.domain.canonical import repeated_key
 from core.domain.principal import Caller
 from core.errors import InvalidInput, NotFound
 from core.identity.tokens import Tokens
@@ -207,6 +208,9 @@ async def body_of(request: Request, model: type[_Asks]) -> _Asks:
         raise InvalidInput("malformed_body", detail="it is not valid JSON") from error
     if not isinstance(told, dict):
         raise InvalidInput("malformed_body", detail="a JSON object is wanted")
+    if (twice := repeated_key(raw.decode())) is not None:
+        detail = f"it has the key {twice[:LONGEST_KEY]!r} twice"
+        raise InvalidInput("malformed_body", detail=detail)
     if fault := _unstorable(cast("object", told)):
         raise InvalidInput("malformed_body", detail=fault)
     return _checked(cast("object", told), model)

@@ -24,6 +24,28 @@ def canonical_json(value: Json) -> str:
     return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
 
 
+def repeated_key(text: str) -> str | None:
+    """Return a key that one object of this JSON has twice; None where there is none.
+
+    Which of the two is meant cannot be known, and parsers differ in which they take.
+
+    Raises:
+        ValueError: the text is no JSON.
+    """
+    found: list[str] = []
+
+    def look(pairs: Sequence[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                found.append(key)
+            seen.add(key)
+
+    # Numbers stay texts: Python would refuse to read a very long one.
+    json.loads(text, object_pairs_hook=look, parse_int=str, parse_float=str)
+    return found[0] if found else None
+
+
 def storable(text: str) -> str:
     """Return ``text`` as PostgreSQL and UTF-8 can keep it.
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 
 from api.views import call_status
 from core.app import CallView
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, repeated_key
 from core.domain.tool import CallState, Failed, Preview, Succeeded
 from core.governance.judgement import Judgement, told
 from sallyport.assembly import Assembly
@@ -32,10 +32,13 @@ class _JsonObject(click.ParamType[JsonObject]):
         """Return the object; wrong usage where it is none."""
         try:
             found: object = json.loads(str(value))
+            twice = repeated_key(str(value))
         except ValueError as error:
             self.fail(f"this is not JSON: {error}", param, ctx)
         if not isinstance(found, dict):
             self.fail("arguments are a JSON object, such as {}", param, ctx)
+        if twice is not None:
+            self.fail(f"arguments have the key {twice!r} twice", param, ctx)
         return cast("JsonObject", found)
 
 

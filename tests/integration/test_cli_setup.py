@@ -98,9 +98,10 @@ def test_unknown_person_and_unknown_tenant_are_told_apart(cli: CommandLine) -> N
         ("tenant", "create"),
         ("run", "show", "not-an-id", "--tenant=acme"),
         ("call", "list_projects", "--tenant=acme", "--as=al@acme.test", "--args=[1]"),
+        ("call", "list_projects", "--tenant=acme", "--as=al@acme.test", '--args={"a":1,"a":2}'),
         ("audit", "verify"),
     ],
-    ids=["command", "argument", "id", "json", "choice"],
+    ids=["command", "argument", "id", "json", "twice", "choice"],
 )
 def test_wrong_usage_ends_with_2_and_one_document(
     cli: CommandLine, arguments: tuple[str, ...]

@@ -110,6 +110,7 @@ async def test_a_token_is_in_no_log(rest: Served, caplog: pytest.LogCaptureFixtu
         (b'{"task": "\\ud800"}', 400, "malformed_body"),
         (b"[" * 100_000, 400, "malformed_body"),
         (b'{"task": NaN}', 400, "malformed_body"),
+        (b'{"task": "hello", "t\\u0061sk": "bye"}', 400, "malformed_body"),
         (b'{"task": 7}', 422, "invalid_field"),
         (b"{}", 422, "invalid_field"),
         (b'{"task": "hello", "tenant": "globex"}', 422, "unknown_key"),
@@ -129,9 +130,18 @@ async def test_a_body_that_is_not_taken(rest: Served, raw: bytes, status: int, c
 
 @pytest.mark.parametrize(
     "arguments",
-    ['{"a": "\\u0000"}', '{"\\u0000": 1}', '{"a": [[1e999]]}', '{"a": [{"b": -1e999}]}'],
+    [
+        '{"a": 1, "a": 1}',
+        '{"a": [{"b": {}, "b": 2}]}',
+        '{"a": "\\u0000"}',
+        '{"\\u0000": 1}',
+        '{"a": [[1e999]]}',
+        '{"a": [{"b": -1e999}]}',
+    ],
 )
-async def test_arguments_that_could_not_be_stored_are_refused(rest: Served, arguments: str) -> None:
+async def test_arguments_that_mean_two_things_or_could_not_be_stored_are_refused(
+    rest: Served, arguments: str
+) -> None:
     acme = await rest.world.company()
     async with rest.client(acme.member) as alice:
         answer = await alice.http.post(
@@ -140,6 +150,17 @@ async def test_arguments_that_could_not_be_stored_are_refused(rest: Served, argu
             headers={"content-type": "application/json; charset=utf-8"},
         )
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+
+
+async def test_a_key_that_is_there_twice_is_named(rest: Served) -> None:
+    acme = await rest.world.company()
+    async with rest.client(acme.member) as alice:
+        answer = await alice.http.post(
+            "/api/v1/runs",
+            content='{"task": "hello", "task": "bye"}',
+            headers={"content-type": "application/json"},
+        )
+    assert "has the key 'task' twice" in answer.json()["detail"]
 
 
 async def test_an_unknown_key_is_named(rest: Served) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.canonical import Json, canonical_json, digest_of, storable
+from core.domain.canonical import Json, canonical_json, digest_of, repeated_key, storable
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=20)
 JSON: st.SearchStrategy[Json] = st.recursive(
@@ -57,6 +57,25 @@ def test_values_that_python_takes_for_equal_are_told_apart(one: Json, other: Jso
 def test_what_json_cannot_say_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"n": [value]})
+
+
+@given(JSON)
+def test_no_key_of_a_value_is_there_twice(value: Json) -> None:
+    assert repeated_key(json.dumps(value)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"a": 1, "a": 1}', "a"),
+        ('[{"b": [{"a": 1, "\\u0061": {}}]}]', "a"),
+        ('{"": 1, "b": 2, "": 3}', ""),
+        ('{"a": {"a": 1}, "b": {"a": 1}}', None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_key_that_is_there_twice_is_found(text: str, key: str | None) -> None:
+    assert repeated_key(text) == key
 
 
 @given(ANY_TEXT)
