@@ -273,15 +273,15 @@ async def test_a_tool_that_is_switched_off_meanwhile_is_denied(place: Workplace)
 
     place.bench.hooks["first"] = switch_off
     place.lines.lines = (
-        [use("push", name="first"), use("push", name="second first")],
-        [use("push", name="third"), use("look", name="third")],
+        [use("push", name="first")],
+        [use("push", name="second"), use("look", name="second")],
         "Well.",
     )
     run = await place.run(acme.member, "Push.")
     assert run.status is RunStatus.COMPLETED
-    assert codes(run) == ["", "", "tool_disabled", ""]
+    assert codes(run) == ["", "tool_disabled", ""]
     states = [record.state for record in await place.calls(acme.member, run)]
-    assert states[2] is CallState.DENIED
+    assert states[1] is CallState.DENIED
     assert "push" not in [offer.name for offer in place.lines.prompts[-1].tools]
     (refused,) = await place.audit(acme.admin, "call.refused")
     assert (refused["code"], refused["verdict"]) == ("tool_disabled", "deny")

@@ -229,21 +229,26 @@ async def test_a_requester_who_is_gone_stops_the_run_before_anything(place: Work
     assert place.lines.prompts == []
 
 
-@pytest.mark.parametrize("then", ["push", "look"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ([use("look", name="the thing")], [use("look", name="another thing")]),
+        ([use("look", name="the thing")], [use("push", name="another thing")]),
+        ([use("look", name="the thing"), use("push", name="the thing", times=2)],),
+    ],
+    ids=["look-in-the-next-step", "push-in-the-next-step", "push-in-the-same-step"],
+)
 async def test_a_requester_who_goes_meanwhile_stops_the_run_at_its_next_word(
-    place: Workplace, then: str
+    place: Workplace, lines: tuple[list[ToolUse], ...]
 ) -> None:
     acme = await place.company()
-    place.bench.hooks["first"] = lambda: disable(place, acme.member)
-    place.lines.lines = (
-        [use("look", name="first"), use("push", name="first, and then")],
-        [use(then, name="second")],
-    )
+    place.bench.hooks["the thing"] = lambda: disable(place, acme.member)
+    place.lines.lines = lines
     run_id = await place.app.start_run(acme.member, task="Work.")
     await place.drive()
     run = await place.app.run(acme.admin, run_id=run_id)
     assert ended(run) == (RunStatus.FAILED, "requester_gone")
-    assert "second" not in place.bench.names
+    assert place.bench.names == ["the thing"]
 
 
 async def test_a_parked_run_is_cancelled_at_once_and_its_question_withdrawn(
