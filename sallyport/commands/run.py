@@ -1,12 +1,14 @@
 """Runs: start, list, show, cancel them, and read their events."""
 
 import asyncio
+from collections.abc import Iterator
 from uuid import UUID
 
 import click
+from rich.console import Group, RenderableType
 
 from api.paging import cursor_of, place_of
-from api.views import run_view
+from api.views import run_view, status_of
 from core.app import App
 from core.domain.canonical import JsonObject
 from core.domain.event import RunEvent
@@ -105,7 +107,7 @@ async def show(run_id: UUID, tenant: str) -> Answer:
         run = await parts.stored_runs.get(await tenant_named(parts, tenant), run_id=RunId(run_id))
         if not as_json_given():
             await _tell_all(parts, run=run, teller=Teller(console()))
-    return Answer(document=_told(run), shown=_next_of(run, tenant=tenant))
+    return Answer(document=_told(run), shown=Group(*_calls(run), _next_of(run, tenant=tenant)))
 
 
 @COMMAND.command("cancel")
@@ -179,6 +181,17 @@ async def _tell_all(parts: Assembly, *, run: Run, teller: Teller) -> None:
     while found := await parts.events.after(run.tenant_id, run_id=run.id, seq=teller.seq):
         for event in found:
             teller.tell(event)
+
+
+def _calls(run: Run) -> Iterator[RenderableType]:
+    """Yield the run's calls by id, which undoing one takes; nothing where there are none."""
+    rows = [
+        (record.call.id, status_of(record.state).replace("_", " "), record.call.tool)
+        for step in run.steps
+        for record in step.calls
+    ]
+    if rows:
+        yield table("call", "status", "tool", rows=rows, none="")
 
 
 def _next_of(run: Run, *, tenant: str) -> str:

@@ -124,6 +124,16 @@ def test_undo_brings_back_what_was_deleted(cli: CommandLine, title: str) -> None
     assert title in titles(cli)
 
 
+def test_a_person_is_shown_the_id_that_undo_takes(cli: CommandLine, title: str) -> None:
+    run = deleted_by_bob(cli, title)
+    shown = cli.run("run", "show", run["run_id"], ACME).out
+    told = [line.split() for line in shown.splitlines()]
+    calls = [call for step in run["steps"] for call in step["calls"]]
+    assert [line[::2] for line in told if line[1:2] == ["succeeded"]] == [
+        [call["call_id"], call["tool"]] for call in calls
+    ]
+
+
 def test_call_with_an_effect_is_made_here_and_joins_nothing_that_is_over(
     cli: CommandLine, title: str
 ) -> None:
