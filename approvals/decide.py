@@ -10,6 +10,7 @@ from core.domain.approval import (
     Answer,
     Approval,
     ApprovalState,
+    Closed,
     Decision,
     Grant,
     GrantScope,
@@ -82,10 +83,13 @@ class Decider:
                 decided_at=now,
             )
             await question.add(decision)
-            approval, segment = await self._settle(question, decision=decision)
-            await self._tell(question, approval=approval, decision=decision, caller=caller)
-        if segment is not None:
-            await self._dispatcher.enqueue(tenant_id, run_id=approval.run_id, segment=segment)
+            approval, closed = await self._settle(question, decision=decision)
+            told = [_withdrawn(one, covered_by=approval_id) for one in closed.withdrawn]
+            await self._tell(question, *told, approval=approval, decision=decision, caller=caller)
+        if closed.segment is not None:
+            await self._dispatcher.enqueue(
+                tenant_id, run_id=approval.run_id, segment=closed.segment
+            )
         return approval
 
     def concerns(self, person: Principal, *, approval: Approval) -> bool:
@@ -98,7 +102,7 @@ class Decider:
 
     async def _settle(
         self, question: OpenQuestion, *, decision: Decision
-    ) -> tuple[Approval, int | None]:
+    ) -> tuple[Approval, Closed]:
         """Close the question where this answer is the last that it needs."""
         decisions = (*question.approval.decisions, decision)
         approval = replace(question.approval, decisions=decisions)
@@ -110,15 +114,19 @@ class Decider:
                 state = ApprovalState.APPROVED
             case Answer.APPROVE:
                 if len(decisions) < approval.approvers.needed:
-                    return approval, None
+                    return approval, Closed(segment=None)
                 state = ApprovalState.APPROVED
                 grant = granted_by(approval, decisions=decisions, now=decision.decided_at)
-        segment = await question.close(state, grant=grant)
-        closed = replace(approval, state=state, closed_at=decision.decided_at)
-        return closed, segment
+        closed = await question.close(state, grant=grant)
+        return replace(approval, state=state, closed_at=decision.decided_at), closed
 
     async def _tell(
-        self, question: OpenQuestion, *, approval: Approval, decision: Decision, caller: Caller
+        self,
+        question: OpenQuestion,
+        *others: Happened,
+        approval: Approval,
+        decision: Decision,
+        caller: Caller,
     ) -> None:
         told: JsonObject = {
             "approval_id": str(approval.id),
@@ -135,6 +143,7 @@ class Decider:
         actor = caller.principal.email
         await question.tell(
             Happened(kind=EventKind.APPROVAL_DECIDED, data=told),
+            *others,
             audit=audit_record(
                 approval.tenant_id,
                 at=decision.decided_at,
@@ -146,6 +155,16 @@ class Decider:
                 content={**told, "digest": decision.digest, "via": caller.via},
             ),
         )
+
+
+def _withdrawn(other: Approval, *, covered_by: ApprovalId) -> Happened:
+    told: JsonObject = {
+        "approval_id": str(other.id),
+        "call_id": str(other.call_id),
+        "tool": other.tool,
+        "covered_by": str(covered_by),
+    }
+    return Happened(kind=EventKind.APPROVAL_WITHDRAWN, data=told)
 
 
 def _check(

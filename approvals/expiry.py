@@ -41,7 +41,7 @@ class Expiry:
             approval = question.approval
             if approval.state is not ApprovalState.PENDING or approval.expires_at > now:
                 return False
-            segment = await question.close(ApprovalState.EXPIRED, grant=None)
+            closed = await question.close(ApprovalState.EXPIRED, grant=None)
             told: JsonObject = {
                 "approval_id": str(approval.id),
                 "call_id": str(approval.call_id),
@@ -60,6 +60,8 @@ class Expiry:
                     content=told,
                 ),
             )
-        if segment is not None:
-            await self._dispatcher.enqueue(tenant_id, run_id=approval.run_id, segment=segment)
+        if closed.segment is not None:
+            await self._dispatcher.enqueue(
+                tenant_id, run_id=approval.run_id, segment=closed.segment
+            )
         return True

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from core.domain.approval import Approval, ApprovalState, Decision, Grant
+from core.domain.approval import Approval, ApprovalState, Closed, Decision, Grant
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId
@@ -53,14 +53,11 @@ class OpenQuestion(Protocol):
         """
         ...
 
-    async def close(self, state: ApprovalState, *, grant: Grant | None) -> int | None:
-        """Close the question; return the segment that is due now, None where the run waits on.
-
-        A grant also withdraws the run's other open questions that it covers.
-        """
+    async def close(self, state: ApprovalState, *, grant: Grant | None) -> Closed:
+        """Close the question, and with a grant the run's other open questions that it covers."""
         ...
 
-    async def tell(self, event: Happened, *, audit: AuditRecord) -> None:
+    async def tell(self, *events: Happened, audit: AuditRecord) -> None:
         """Write down what happened, for surfaces and for the auditor."""
         ...
 

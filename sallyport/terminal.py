@@ -170,6 +170,11 @@ _LINES: Mapping[EventKind, tuple[str, str, Callable[[JsonObject], str]]] = {
         "red",
         lambda data: f"nobody decided about {data['tool']} in time",
     ),
+    EventKind.APPROVAL_WITHDRAWN: (
+        "people",
+        "magenta",
+        lambda data: f"the same yes covers {data['tool']} here as well",
+    ),
     EventKind.COMPLETED: ("result", "blue", lambda data: _ended(data, words="result")),
     EventKind.STOPPED: ("ended", "red", lambda data: _ended(data, words="message")),
 }

@@ -105,3 +105,15 @@ class Grant:
     approvers: Approvers
     expires_at: datetime
     uses_left: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What closing a question brought about.
+
+    ``segment`` is the run's that is due now, None where the run waits on. ``withdrawn`` are the
+    other questions that the grant which came with it answers.
+    """
+
+    segment: int | None
+    withdrawn: tuple[Approval, ...] = ()

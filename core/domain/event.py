@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     )
     APPROVAL_DECIDED = "approval.decided"  # approval_id, answer, by, reason, state
     APPROVAL_EXPIRED = "approval.expired"  # approval_id, call_id, tool
+    APPROVAL_WITHDRAWN = "approval.withdrawn"  # approval_id, call_id, tool, covered_by: approval_id
     RESUMED = "run.resumed"  # segment
     COMPLETED = "run.completed"  # result, cost_micros
     STOPPED = "run.stopped"  # status, code, message, cost_micros

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from core.domain.approval import (
     Approval,
     ApprovalState,
+    Closed,
     Decision,
     Grant,
     Question,
@@ -258,25 +259,25 @@ class LockedQuestion:
         if added.one_or_none() is None:
             raise Conflict("already_decided")
 
-    async def close(self, state: ApprovalState, *, grant: Grant | None) -> int | None:
-        """Close the question; return the segment that is due now, None where the run waits on."""
+    async def close(self, state: ApprovalState, *, grant: Grant | None) -> Closed:
+        """Close the question, and with a grant the run's other open questions that it covers."""
         approval = self.approval
         await self._connection.execute(
             update(approvals)
             .where(approvals.c.tenant_id == approval.tenant_id, approvals.c.id == approval.id)
             .values(state=state.value, closed_at=func.now())
         )
-        if grant is not None:
-            await self._keep(grant)
-        return await self._resumed()
+        withdrawn = await self._keep(grant) if grant is not None else ()
+        return Closed(segment=await self._resumed(), withdrawn=withdrawn)
 
-    async def tell(self, event: Happened, *, audit: AuditRecord) -> None:
+    async def tell(self, *events: Happened, audit: AuditRecord) -> None:
         """Write down what happened, for surfaces and for the auditor."""
         run_id, tenant_id = self.approval.run_id, self.approval.tenant_id
-        await append_events(self._connection, tenant_id, run_id=run_id, events=(event,))
+        await append_events(self._connection, tenant_id, run_id=run_id, events=events)
         await append_audit(self._connection, audit)
 
-    async def _keep(self, grant: Grant) -> None:
+    async def _keep(self, grant: Grant) -> tuple[Approval, ...]:
+        """Keep the grant; return the questions that it answers, withdrawn."""
         await self._connection.execute(
             insert(grants).values(
                 tenant_id=grant.tenant_id,
@@ -300,7 +301,8 @@ class LockedQuestion:
             approvals.c.question == Question.PERMIT.value,
             approvals.c.needed <= grant.approvers.needed,
         )
-        await _withdraw(self._connection, covered, tenant_id=grant.tenant_id)
+        rows = await _withdraw(self._connection, covered, tenant_id=grant.tenant_id)
+        return await _whole(self._connection, grant.tenant_id, rows)
 
     async def _resumed(self) -> int | None:
         """Move a parked run without an open question on to its next segment."""
@@ -333,12 +335,14 @@ class LockedQuestion:
 
 async def _withdraw(
     connection: AsyncConnection, which: ColumnElement[bool], *, tenant_id: TenantId
-) -> None:
-    await connection.execute(
+) -> Sequence[AnyRow]:
+    withdrawn = await connection.execute(
         update(approvals)
         .where(approvals.c.tenant_id == tenant_id, approvals.c.state == "pending", which)
         .values(state=ApprovalState.WITHDRAWN.value, closed_at=func.now())
+        .returning(approvals)
     )
+    return withdrawn.all()
 
 
 async def _one(

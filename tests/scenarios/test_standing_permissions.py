@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
+from core.domain.event import EventKind
 from core.domain.principal import Caller, Role
 from core.domain.run import Run, RunStatus
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -68,6 +69,13 @@ async def test_a_yes_for_the_run_answers_its_other_questions_and_its_later_calls
     assert sorted(place.bench.names) == ["a", "b", "c"]
     other = await place.app.approval(acme.approver, approval_id=second.id)
     assert other.state is ApprovalState.WITHDRAWN
+    told = await place.app.events(acme.member, run_id=run.id, after=0)
+    closings = {EventKind.APPROVAL_DECIDED, EventKind.APPROVAL_WITHDRAWN}
+    assert [(one.kind, one.data["approval_id"]) for one in told if one.kind in closings] == [
+        (EventKind.APPROVAL_DECIDED, str(first.id)),
+        (EventKind.APPROVAL_WITHDRAWN, str(second.id)),
+    ]
+    assert [one.seq for one in told] == list(range(1, len(told) + 1))
     how = [one["approval"]["how"] for one in await place.audit(acme.admin, "call.executed")]
     assert sorted(how) == ["approval", "grant", "grant"]
     assert (await smash_one(place, acme.member)).status is RunStatus.AWAITING_APPROVAL

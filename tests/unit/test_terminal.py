@@ -101,6 +101,7 @@ def test_result_that_was_just_said_is_not_said_again(screen: Screen) -> None:
         (EventKind.APPROVAL_DECIDED, {"answer": "deny", "by": "bob", "reason": "No"}, "denied: No"),
         (EventKind.APPROVAL_DECIDED, {"answer": "retry", "by": "bob", "reason": ""}, "bob: retry"),
         (EventKind.APPROVAL_EXPIRED, {}, "nobody decided about ping in time"),
+        (EventKind.APPROVAL_WITHDRAWN, {}, "the same yes covers ping"),
         (EventKind.COMPLETED, {"result": "Done.", "cost_micros": 100}, "Done.  ($0.0001 in all)"),
         (EventKind.STOPPED, {"message": "Stop.", "cost_micros": 0}, "Stop.  ($0.0000 in all)"),
     ],

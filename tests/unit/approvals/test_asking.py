@@ -9,7 +9,7 @@ import pytest
 
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
-from core.domain.approval import Answer, Approval, ApprovalState, Decision, Grant
+from core.domain.approval import Answer, Approval, ApprovalState, Closed, Decision, Grant
 from core.domain.approval import Question as Kind
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
@@ -112,14 +112,14 @@ class OnTheBoard:
     async def add(self, decision: Decision) -> None:
         raise NotImplementedError
 
-    async def close(self, state: ApprovalState, *, grant: Grant | None) -> int | None:
+    async def close(self, state: ApprovalState, *, grant: Grant | None) -> Closed:
         assert grant is None
         self._board.asked[self._place] = replace(self.approval, state=state)
-        return self._board.due
+        return Closed(segment=self._board.due)
 
-    async def tell(self, event: Happened, *, audit: AuditRecord) -> None:
+    async def tell(self, *events: Happened, audit: AuditRecord) -> None:
         assert audit.actor == "system"
-        self._board.told.append(event)
+        self._board.told += events
 
 
 def gate_on(board: Pinboard) -> ApprovalGate:
