@@ -7,13 +7,29 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from core.errors import Misconfigured
 from core.llm.prices import DEFAULT_MODEL
+from core.llm.providers import PROVIDERS
 
 _PREFIX = "SALLYPORT_"
 _FILE = "sallyport.toml"
+
+
+def _known(providers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for provider in providers or ():
+        if provider not in PROVIDERS:
+            raise Misconfigured("unknown_provider", provider=provider, known=sorted(PROVIDERS))
+    return providers
 
 
 def _listed(value: object) -> object:
@@ -51,7 +67,7 @@ class HttpSettings(_Concern):
 class ModelSettings(_Concern):
     """Which language models answer, in the order in which they are asked."""
 
-    llm: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = None
+    llm: Annotated[tuple[str, ...] | None, BeforeValidator(_listed), AfterValidator(_known)] = None
     model: str = DEFAULT_MODEL
     fallback_model: str | None = None
     script: Path | None = None
@@ -109,7 +125,8 @@ def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = 
     ``environment`` and ``folder`` stand for the process's own where they are given.
 
     Raises:
-        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key.
+        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
+            ``unknown_provider``.
     """
     found = os.environ if environment is None else environment  # noqa: TID251 - the one place
     values = _from_file((folder or Path()) / _FILE)
@@ -125,7 +142,8 @@ def of_values(values: Mapping[str, Any]) -> Settings:  # Any: each value is chec
     """Return the settings that these keys (as in the file) make.
 
     Raises:
-        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key.
+        Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
+            ``unknown_provider``.
     """
     nested: dict[str, dict[str, object]] = {concern: {} for concern in _CONCERNS}
     for key, value in values.items():

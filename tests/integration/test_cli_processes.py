@@ -147,10 +147,11 @@ def test_doctor_finds_a_new_installation_well(tmp_path: Path) -> None:
     ("setting", "check"),
     [
         ({"SALLYPORT_PORT": "blue"}, "settings"),
+        ({"SALLYPORT_LLM": "gpt"}, "settings"),
         ({"SALLYPORT_LLM": "anthropic"}, "model"),
         ({"SALLYPORT_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "database"),
     ],
-    ids=["settings", "model", "database"],
+    ids=["settings", "provider", "model", "database"],
 )
 def test_doctor_names_what_is_wrong_and_fails(
     data_dir: Path, setting: dict[str, str], check: str

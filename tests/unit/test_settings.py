@@ -59,6 +59,17 @@ def test_the_chain_is_a_list_with_commas(tmp_path: Path) -> None:
     assert loaded(tmp_path, 'llm = ["openai"]').models.chain == ("openai",)
 
 
+@pytest.mark.parametrize("chain", ["gpt", "anthropic,gpt", "Anthropic"])
+def test_a_provider_that_there_is_none_of_is_refused_with_those_that_there_are(
+    tmp_path: Path, chain: str
+) -> None:
+    error = refused(tmp_path, SALLYPORT_LLM=chain)
+    assert error.code == "unknown_provider"
+    assert sentence_of(error).endswith("Choose from: anthropic, openai, scripted.")
+    assert chain.rpartition(",")[2] in sentence_of(error)
+    assert refused(tmp_path, f'llm = ["{chain}"]').code == "unknown_provider"
+
+
 def test_how_others_reach_us_is_told_apart_from_where_we_listen(tmp_path: Path) -> None:
     settings = loaded(tmp_path, SALLYPORT_PUBLIC_URL="https://agents.acme.test")
     assert settings.http.url == "https://agents.acme.test"
