@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+from psycopg import sql
 
 from core.durable import client as durable
 from core.errors import Misconfigured, Unavailable
@@ -86,7 +87,8 @@ class Storage:
     def _prepare(self, embedded: EmbeddedPostgres) -> None:
         embedded.start()
         with _locked(self._settings.data_dir / "migrate.lock"):
-            admin = self._privileged("postgres")
+            admin = _privileged(embedded, database="postgres")
+            ours = _privileged(embedded, database=_DATABASE)
             with psycopg.connect(admin, autocommit=True) as connection:
                 if not connection.execute(
                     "select 1 from pg_database where datname = %s", [_DATABASE]
@@ -97,22 +99,15 @@ class Storage:
             if not self._app_password_file.exists():
                 mark.unlink(missing_ok=True)  # only a migration tells the database a new one
             wanted = f"{head()}, dbos {version('dbos')}"
-            current = _version(self._privileged(_DATABASE)) == head()
+            current = _version(ours) == head()
             if not current or not mark.exists() or mark.read_text() != wanted:
-                migrate(self._privileged(_DATABASE), app_password=self._app_password())
-                durable.migrate(self._privileged(_DATABASE), application_role=APP_ROLE)
+                migrate(ours, app_password=self._app_password())
+                durable.migrate(ours, application_role=APP_ROLE)
                 mark.write_text(wanted)
 
     def _external(self) -> str:
         url = self._settings.database_url
         return url.get_secret_value() if url else ""
-
-    def _privileged(self, database: str) -> str:
-        embedded = self._embedded
-        if embedded is None:
-            message = "an external database has no login of ours"
-            raise TypeError(message)
-        return embedded.url(user=_ADMIN, password=embedded.superuser_password, database=database)
 
     @property
     def _app_password_file(self) -> Path:
@@ -129,20 +124,23 @@ class Storage:
         return path.read_text()
 
 
+def _privileged(embedded: EmbeddedPostgres, *, database: str) -> str:
+    return embedded.url(user=_ADMIN, password=embedded.superuser_password, database=database)
+
+
 async def _check(url: str) -> None:
     """Look at once whether everything later would fail."""
-    found = await _version_at(url)
+    found = await _version_at(url, role=APP_ROLE)
     if found != head():
         raise Misconfigured("migration_needed", found=found, wanted=head())
-    await asyncio.to_thread(_take_role, url)
 
 
-async def _version_at(url: str) -> str | None:
-    """Return the migration that the database is at, None where it is at none."""
+async def _version_at(url: str, *, role: str | None = None) -> str | None:
+    """Return the migration that the database is at, as ``role`` sees it; None where it is none."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise _invalid_url("it must begin with postgresql://")
     try:
-        return await asyncio.to_thread(_version, url)
+        return await asyncio.to_thread(_version, url, role=role)
     except psycopg.ProgrammingError as error:
         raise _invalid_url(str(error).splitlines()[0]) from error
     except Unavailable:
@@ -151,19 +149,18 @@ async def _version_at(url: str) -> str | None:
         raise
 
 
-def _take_role(url: str) -> None:
-    try:
-        psycopg.connect(url, connect_timeout=10, options=f"-c role={APP_ROLE}").close()
-    except psycopg.OperationalError as error:
-        raise Misconfigured("role_not_granted", role=APP_ROLE) from error
-
-
-def _version(url: str) -> str | None:
+def _version(url: str, *, role: str | None = None) -> str | None:
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
+            if role is not None:
+                connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
             row = connection.execute("select version_num from alembic_version").fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
-        return None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidParameterValue):
+        return None  # no such table, no such role
+    except psycopg.errors.InsufficientPrivilege as error:
+        if role is None:
+            return None
+        raise Misconfigured("role_not_granted", role=role) from error
     except psycopg.OperationalError as error:
         raise Unavailable("database_unavailable") from error
     return str(row[0]) if row else None
