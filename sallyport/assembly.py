@@ -34,6 +34,7 @@ from core.store.directory import Directory
 from core.store.documents import DocumentRepository
 from core.store.driving import DrivenRuns
 from core.store.events import StoredEvents, StoredText
+from core.store.grouped import GroupedWrites
 from core.store.journal import StoredJournal
 from core.store.principals import StoredPeople
 from core.store.runs import StoredRuns
@@ -69,13 +70,16 @@ class Assembly:
         self.executor_id = f"worker-{uuid4().hex}"
         self.clock: Clock = SystemClock()
         self.database = Database(url)
+        self.writes = GroupedWrites(self.database)
         self.directory = Directory(self.database)
         self.people = StoredPeople(self.database)
         self.events = StoredEvents(self.database)
         self.tasks = TaskRepository(self.database)
         self.documents = DocumentRepository(self.database)
         self.stored_runs = StoredRuns(self.database, clock=self.clock)
-        self.driven_runs = DrivenRuns(self.database, driver=self.executor_id, clock=self.clock)
+        self.driven_runs = DrivenRuns(
+            self.database, writes=self.writes, driver=self.executor_id, clock=self.clock
+        )
         self.audit = AuditTrail(self.database)
         self.signer = SigningKey.open(settings.store.data_dir)
         self.tokens = Tokens(
@@ -102,7 +106,7 @@ class Assembly:
 
     def build_journal(self) -> Journal:
         """Return the journal."""
-        return StoredJournal(self.database)
+        return StoredJournal(self.database, writes=self.writes)
 
     def build_runs(self) -> Runs:
         """Return the runs as their driver sees them."""

@@ -27,6 +27,7 @@ from core.ports import Clock
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
 from core.store.driving import DrivenRuns
+from core.store.grouped import GroupedWrites
 from core.store.tables import principals, runs, steps, tenants
 from core.store.workers import Heartbeat
 
@@ -65,7 +66,9 @@ class Runs:
     def __init__(self, database: Database, *, executor_id: str = "nobody") -> None:
         self._database = database
         self._executor_id = executor_id
-        self._rows = DrivenRuns(database, driver=executor_id, clock=SystemClock())
+        self._rows = DrivenRuns(
+            database, writes=GroupedWrites(database), driver=executor_id, clock=SystemClock()
+        )
         self.driven: list[tuple[RunId, int]] = []
 
     async def tenant(self, name: str) -> TenantId:

@@ -12,8 +12,8 @@ from core.domain.ids import TenantId
 class AuditRecord:
     """One fact for the auditor: who did what, through which door, and what came of it.
 
-    ``actor`` is an email, ``operator`` or ``system``; ``content`` holds tool, input, output, rules,
-    approval state and approvers as far as they apply.
+    ``actor`` is an email, ``operator`` or ``system``; ``content`` is the canonical JSON of
+    input, output, rules, approval state and approvers as far as they apply.
     """
 
     id: UUID
@@ -24,7 +24,7 @@ class AuditRecord:
     run_id: UUID | None
     call_id: UUID | None
     tool: str | None
-    content: JsonObject
+    content: str
     digest: str
 
 
@@ -42,6 +42,7 @@ def audit_record(
 ) -> AuditRecord:
     """Return a new record with the digest of its content."""
     record_id = record_id or uuid4()
+    told = canonical_json(content)
     digest = record_digest(
         record_id,
         tenant_id=tenant_id,
@@ -51,7 +52,7 @@ def audit_record(
         run_id=run_id,
         call_id=call_id,
         tool=tool,
-        content=canonical_json(content),
+        content=told,
     )
     return AuditRecord(
         id=record_id,
@@ -62,7 +63,7 @@ def audit_record(
         run_id=run_id,
         call_id=call_id,
         tool=tool,
-        content=content,
+        content=told,
         digest=digest,
     )
 

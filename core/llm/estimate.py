@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from core.domain.canonical import JsonObject, canonical_json
-from core.domain.model import AssistantTurn, Message, Prompt, ResultTurn, UserText
+from core.domain.model import (
+    AssistantTurn,
+    Message,
+    Prompt,
+    ResultTurn,
+    ToolOffer,
+    UserText,
+)
 
 # The newest tokenizers make one token of two bytes in identifiers and other dense JSON.
 _BYTES_A_TOKEN_AT_LEAST = 2
@@ -23,15 +30,14 @@ def tokens_roughly(text: str) -> int:
 
 def prompt_tokens_roughly(prompt: Prompt) -> int:
     """Return about how many tokens all of ``prompt`` is."""
-    return sum(part.tokens_roughly for part in _parts(prompt))
+    return _measured_once(_Same(prompt)).tokens_roughly
 
 
 def prompt_tokens_at_most(prompt: Prompt) -> int:
     """Return a number of tokens that no provider's count of ``prompt`` exceeds in practice."""
-    parts = _parts(prompt)
-    size = sum(part.bytes for part in parts)
-    unseen = _UNSEEN_TOKENS + _UNSEEN_TOKENS_A_BLOCK * sum(part.blocks for part in parts)
-    return -(-size // _BYTES_A_TOKEN_AT_LEAST) + unseen
+    measured = _measured_once(_Same(prompt))
+    unseen = _UNSEEN_TOKENS + _UNSEEN_TOKENS_A_BLOCK * measured.blocks
+    return -(-measured.bytes // _BYTES_A_TOKEN_AT_LEAST) + unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +49,15 @@ class _Measured:
     tokens_roughly: int
 
 
+_Part = Prompt | tuple[ToolOffer, ...] | ToolOffer | Message | JsonObject
+
+
 class _Same:
     """A key that is equal for the very same object only; it keeps the object alive."""
 
     __slots__ = ("part",)
 
-    def __init__(self, part: Message | JsonObject) -> None:
+    def __init__(self, part: _Part) -> None:
         self.part = part
 
     def __hash__(self) -> int:
@@ -58,28 +67,40 @@ class _Same:
         return isinstance(other, _Same) and other.part is self.part
 
 
-def _parts(prompt: Prompt) -> list[_Measured]:
-    parts = [_measured([prompt.system])]
-    for tool in prompt.tools:
-        parts.append(_measured([tool.name, tool.description]))
-        parts.append(_measured_once(_Same(tool.input_schema)))
-    parts += [_measured_once(_Same(message)) for message in prompt.messages]
-    return parts
-
-
 @lru_cache(maxsize=_REMEMBERED)
 def _measured_once(same: _Same) -> _Measured:
-    """Measure a message or a schema; a run's next prompt holds the very same ones again."""
+    """Measure a part; a run's next prompt holds the very same tools and messages again."""
     match same.part:
-        case UserText(text=text):
-            return _measured([text])
-        case AssistantTurn(text=text, calls=calls):
-            told = [f"{call.name}{canonical_json(call.arguments)}" for call in calls]
-            return _measured([text, *told])
-        case ResultTurn(results=results):
-            return _measured([part for one in results for part in (one.content, *one.notes)])
+        case Prompt(system=system, tools=tools, messages=messages):
+            parts = [_measured_once(_Same(part)) for part in (tools, *messages)]
+            return _together([_measured([system]), *parts])
+        case tuple() as tools:
+            return _together([_measured_once(_Same(tool)) for tool in tools])
+        case ToolOffer(name=name, description=description, input_schema=schema):
+            return _together([_measured([name, description]), _measured_once(_Same(schema))])
+        case UserText() | AssistantTurn() | ResultTurn() as message:
+            return _measured(_texts(message))
         case schema:
             return _measured([canonical_json(schema)])
+
+
+def _texts(message: Message) -> list[str]:
+    match message:
+        case UserText(text=text):
+            return [text]
+        case AssistantTurn(text=text, calls=calls):
+            told = [f"{call.name}{canonical_json(call.arguments)}" for call in calls]
+            return [text, *told]
+        case ResultTurn(results=results):
+            return [part for one in results for part in (one.content, *one.notes)]
+
+
+def _together(parts: Sequence[_Measured]) -> _Measured:
+    return _Measured(
+        blocks=sum([part.blocks for part in parts]),
+        bytes=sum([part.bytes for part in parts]),
+        tokens_roughly=sum([part.tokens_roughly for part in parts]),
+    )
 
 
 def _measured(texts: Sequence[str]) -> _Measured:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
@@ -90,10 +90,8 @@ class PriceTable:
         tokens = prompt_tokens_at_most(prompt)
         price = self.price_of(model, on=on, prompt_tokens=tokens)
         dearest = max(price.input, price.cache_read, price.cache_write)
-        most = replace(price, input=dearest)
-        return most.cost_micros(
-            TokenUsage(input_tokens=tokens, output_tokens=prompt.max_output_tokens)
-        )
+        exact = tokens * dearest + prompt.max_output_tokens * price.output
+        return int(exact.to_integral_value(rounding="ROUND_CEILING"))
 
     def cost(self, usage: TokenUsage, *, model: str, on: date) -> tuple[Price, int]:
         """Return the price at which ``usage`` is charged, and the charge in micro-dollars.

@@ -124,13 +124,16 @@ class ScriptedModel:
         return _Said(text=f"I only follow a script and it has nothing for this. I know: {known}.")
 
     async def _say(self, said: _Said, *, on_text: OnText) -> None:
+        if not said.delay_ms:
+            if said.text:
+                await on_text(said.text)
+            return
         words = cast("list[str]", _WORD.findall(said.text))
         pause = said.delay_ms / 1000 / max(len(words), 1)
-        if pause and not words:
+        if not words:
             await self._sleep(pause)
         for word in words:
-            if pause:
-                await self._sleep(pause)
+            await self._sleep(pause)
             await on_text(word)
 
 

@@ -1,6 +1,6 @@
 """What the model is shown of a run: pure, so that the same journal asks the same question."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.domain.canonical import canonical_json
@@ -31,7 +31,7 @@ def prompt_for(
     run: Run,
     *,
     steps: Sequence[Step],
-    tools: Sequence[Tool],
+    tools: tuple[ToolOffer, ...],
     shown: dict[int, Shown] | None = None,
 ) -> Prompt:
     """Return the next question to the model.
@@ -52,12 +52,17 @@ def prompt_for(
     return Prompt(
         model=run.agent.model,
         system=run.agent.system,
-        tools=tuple(
-            ToolOffer(name=tool.name, description=tool.description, input_schema=tool.input_schema)
-            for tool in tools
-        ),
+        tools=tools,
         messages=tuple(messages),
         max_output_tokens=run.agent.max_output_tokens,
+    )
+
+
+def offers_of(tools: Iterable[Tool]) -> tuple[ToolOffer, ...]:
+    """Return the tools as the model is told of them."""
+    return tuple(
+        ToolOffer(name=tool.name, description=tool.description, input_schema=tool.input_schema)
+        for tool in tools
     )
 
 

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from core.domain.canonical import canonical_json
 from core.domain.event import EventKind
 from core.domain.ids import RunId, TenantId, call_id_of
 from core.domain.journal import Answered, Entry, Happened
-from core.domain.model import ModelAnswer, Prompt
+from core.domain.model import ModelAnswer, Prompt, ToolOffer
 from core.domain.run import CallRecord, Lease, Run, RunKind, RunStatus, Step, StopCause
 from core.domain.tool import CallState, Failed, Succeeded, ToolCall
 from core.errors import LeaseLost, ModelFailed, RunStopped, SallyportError
@@ -25,16 +26,26 @@ from core.ports import (
     LanguageModel,
     People,
     Runs,
+    Standing,
     TextSink,
     Waiting,
     Written,
 )
-from core.runs.context import Shown, prompt_for
+from core.runs.context import Shown, offers_of, prompt_for
 from core.runs.order import waves
 from core.runs.stops import cause_of, check_answer, check_before_asking, status_of
 
 _PULSE_SECONDS = 1.0
 _HELD_SECONDS = 0.025
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offered:
+    """The tools that a person was found to have, in an hour: rules may look at the clock."""
+
+    standing: Standing
+    hour: datetime
+    offers: tuple[ToolOffer, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +58,7 @@ class _Drive:
     steps: list[Step]
     began: float
     written: float
+    offered: _Offered | None = None
     shown: dict[int, Shown] = field(default_factory=dict[int, Shown])
 
 
@@ -127,7 +139,9 @@ class Loop:
                 await drive.passage.journal.flush()
                 if await self._runs.park(drive.lease, active_ms=self._active_ms(drive)):
                     return
-                continue  # people were quicker than we were
+                # People were quicker than we were: what became of the calls is read again.
+                await self.drive(drive.run.tenant_id, drive.run.id, drive.lease.segment)
+                return
             if drive.run.kind is RunKind.CALL:
                 await self._end_of_call(drive, drive.steps[0].calls[0])
                 return
@@ -188,11 +202,7 @@ class Loop:
     async def _ask(self, drive: _Drive) -> None:
         """Ask the model once; its answer and what it cost are one write."""
         run, passage = drive.run, drive.passage
-        tools = self._judge.offered(passage.standing, scopes=passage.scopes, via=run.via)
-        wanted = run.agent.tools
-        if wanted is not None:
-            tools = tuple(tool for tool in tools if tool.name in wanted)
-        prompt = prompt_for(run, steps=drive.steps, tools=tools, shown=drive.shown)
+        prompt = prompt_for(run, steps=drive.steps, tools=self._offers(drive), shown=drive.shown)
         number = len(drive.steps) + 1
         key = f"step:{number}"
         passage.budget.reserve(key, micros=self._model.most_micros(prompt))
@@ -215,6 +225,21 @@ class Loop:
             passage.journal.hold(entry)
         elif (await self._written(drive, entry)).cancel_requested:
             raise RunStopped("cancelled")
+
+    def _offers(self, drive: _Drive) -> tuple[ToolOffer, ...]:
+        """Return what the model may ask for: the same tuple as long as the rules see the same."""
+        run, passage, hour = (
+            drive.run,
+            drive.passage,
+            self._clock.now().replace(minute=0, second=0, microsecond=0),
+        )
+        offered = drive.offered
+        if offered is None or offered.standing is not passage.standing or offered.hour != hour:
+            tools = self._judge.offered(passage.standing, scopes=passage.scopes, via=run.via)
+            wanted = run.agent.tools
+            offers = offers_of(tool for tool in tools if wanted is None or tool.name in wanted)
+            offered = drive.offered = _Offered(standing=passage.standing, hour=hour, offers=offers)
+        return offered.offers
 
     async def _written(self, drive: _Drive, entry: Entry) -> Written:
         """Write, and look at who the requester is now where the configuration has changed."""
@@ -254,10 +279,14 @@ class Loop:
         answered = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch(drive, answered))
+                # A quick answer needs nobody to watch it.
+                begin = asyncio.get_running_loop().call_later(
+                    _HELD_SECONDS, lambda: group.create_task(self._watch(drive, answered))
+                )
                 try:
                     yield
                 finally:
+                    begin.cancel()
                     # Told rather than cancelled: a write that is under way is not broken off.
                     answered.set()
         except BaseExceptionGroup as errors:
@@ -265,8 +294,6 @@ class Loop:
 
     async def _watch(self, drive: _Drive, answered: asyncio.Event) -> None:
         """While the model thinks, write what was held, and look whether to go on."""
-        if await _happens(answered, within=_HELD_SECONDS):
-            return
         await drive.passage.journal.flush()
         while not await _happens(answered, within=_PULSE_SECONDS):
             if await self._runs.pulse(drive.lease):

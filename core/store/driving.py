@@ -12,6 +12,7 @@ from core.errors import LeaseLost
 from core.ports import Clock, DrivenRun, Ending
 from core.store.database import Database
 from core.store.ending import finish_as_driver, finish_held
+from core.store.grouped import GroupedWrites
 from core.store.reading import driven_of, run_row_of
 from core.store.rows import AnyRow
 from core.store.tables import approvals, runs
@@ -22,9 +23,12 @@ _TAKE = "select take_run($1, $2, $3, $4)"
 class DrivenRuns:
     """The Runs port on PostgreSQL, and what the sweep needs beside it."""
 
-    def __init__(self, database: Database, *, driver: str, clock: Clock) -> None:
-        """Take the database and the name under which this process drives."""
+    def __init__(
+        self, database: Database, *, writes: GroupedWrites, driver: str, clock: Clock
+    ) -> None:
+        """Take the database, the journal's way and the name under which this process drives."""
         self._database = database
+        self._writes = writes
         self._driver = driver
         self._clock = clock
 
@@ -65,7 +69,7 @@ class DrivenRuns:
     async def finish(self, lease: Lease, *, ending: Ending, entry: Entry) -> None:
         """Keep the last entry and end the run for good; see the port."""
         await finish_as_driver(
-            self._database, lease, ending=ending, entry=entry, at=self._clock.now()
+            self._writes, lease, ending=ending, entry=entry, at=self._clock.now()
         )
 
     async def pulse(self, lease: Lease) -> bool:

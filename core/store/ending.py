@@ -1,94 +1,88 @@
-"""Ending a run: one SQL function, by its driver or in the transaction of whoever holds its row."""
+"""Ending a run: by its driver's last write, or in the transaction of whoever holds its row."""
 
-import json
 from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.domain.audit import audit_record
+from core.domain.audit import AuditRecord, audit_record
 from core.domain.canonical import Json
 from core.domain.event import EventKind
 from core.domain.ids import RunId, TenantId
 from core.domain.journal import Entry, Happened
 from core.domain.run import Lease
+from core.domain.tool import Failed
 from core.ports import Ending
-from core.store.database import Database
-from core.store.journal import audit_json, entry_json, events_json
+from core.store.columns import Ended, Write, error_json, json_text
+from core.store.grouped import GroupedWrites
+from core.store.journal import audit_json, events_json
 from core.store.rows import AnyRow
 from core.words import sentence_for
 
-_BY_DRIVER = "select finish_run($1, $2, $3, $4, $5, $6, $7)"
 _BY_HOLDER = text(
-    "select finish_run(:tenant, :run, null, null, cast(:ending as jsonb), cast(:events as jsonb),"
-    " cast(:audit as jsonb))"
+    "select finish_run(:tenant, :run, :status, :result, :code, :message, cast(:lost as jsonb),"
+    " cast(:events as jsonb), cast(:audit as jsonb))"
 )
 
 
 async def finish_as_driver(
-    database: Database, lease: Lease, *, ending: Ending, entry: Entry, at: datetime
+    writes: GroupedWrites, lease: Lease, *, ending: Ending, entry: Entry, at: datetime
 ) -> None:
-    """End the run under its lease, with the driver's last entry, in one round trip.
+    """End the run under its lease, with the driver's last entry, in one write.
 
     Raises:
         LeaseLost: another worker drives the run now.
     """
-    ended, events, audit = _told(
-        lease.tenant_id, run_id=lease.run_id, ending=ending, actor="system", at=at
-    )
-    await database.hot(
-        _BY_DRIVER,
-        lease.tenant_id,
-        lease.run_id,
-        lease.number,
-        entry_json(entry),
-        ended,
-        events,
-        audit,
-    )
+    record = _record(lease.tenant_id, run_id=lease.run_id, ending=ending, actor="system", at=at)
+    last = entry.followed_by(Entry(events=(_event(ending),), audit=(record,)))
+    await writes.write(Write(lease=lease, entry=last, ended=_ended(ending)))
 
 
 async def finish_held(
     connection: AsyncConnection, row: AnyRow, *, ending: Ending, actor: str, at: datetime
 ) -> None:
     """End the run whose row the caller holds."""
-    ended, events, audit = _told(
-        TenantId(row.tenant_id), run_id=RunId(row.id), ending=ending, actor=actor, at=at
-    )
+    tenant_id, run_id = TenantId(row.tenant_id), RunId(row.id)
+    ended = _ended(ending)
+    record = _record(tenant_id, run_id=run_id, ending=ending, actor=actor, at=at)
     values = {
-        "tenant": row.tenant_id,
-        "run": row.id,
-        "ending": ended,
-        "events": events,
-        "audit": audit,
+        "tenant": tenant_id,
+        "run": run_id,
+        "status": ended.status,
+        "result": ended.result,
+        "code": ended.code,
+        "message": ended.message,
+        "lost": json_text(ended.lost),
+        "events": events_json([_event(ending)]),
+        "audit": audit_json([record]),
     }
     await connection.execute(_BY_HOLDER, values)
 
 
-def _told(
-    tenant_id: TenantId, *, run_id: RunId, ending: Ending, actor: str, at: datetime
-) -> tuple[str, str, str]:
+def _ended(ending: Ending) -> Ended:
     error = ending.error
-    ended: dict[str, Json] = {
-        "status": ending.status.value,
-        "result": ending.result,
-        "code": error.code if error else None,
-        "message": error.message if error else None,
-        "lost": {
-            "code": "outcome_unknown",
-            "message": sentence_for("outcome_unknown", {}),
-            "facts": {},
-        },
-    }
+    return Ended(
+        status=ending.status.value,
+        result=ending.result,
+        code=error.code if error else None,
+        message=error.message if error else None,
+        lost=error_json(
+            Failed(code="outcome_unknown", message=sentence_for("outcome_unknown", {}))
+        ),
+    )
+
+
+def _record(
+    tenant_id: TenantId, *, run_id: RunId, ending: Ending, actor: str, at: datetime
+) -> AuditRecord:
     content: dict[str, Json] = {
         "status": ending.status.value,
         "cost_micros": ending.cost_micros,
-        "code": error.code if error else None,
+        "code": ending.error.code if ending.error else None,
     }
-    record = audit_record(
+    return audit_record(
         tenant_id, at=at, action="run.ended", actor=actor, run_id=run_id, content=content
     )
-    return json.dumps(ended), events_json([_event(ending)]), audit_json([record])
 
 
 def _event(ending: Ending) -> Happened:

@@ -178,6 +178,8 @@ tool_calls = Table(
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("started_at", Moment),
     Column("settled_at", Moment),
+    Column("open_digest", Text(), server_default=FetchedValue()),
+    Column("open_undo", Uuid(), server_default=FetchedValue()),
 )
 
 usage_events = Table(

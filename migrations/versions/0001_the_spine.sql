@@ -90,7 +90,7 @@ create table runs (
   primary key (tenant_id, id),
   foreign key (tenant_id, requester_id) references principals,
   check ((dispatch = 'ended') = (status in ('completed', 'failed', 'cancelled', 'budget_exceeded')))
-);
+) with (fillfactor = 80);
 create unique index runs_client_key on runs (tenant_id, requester_id, client_key) where client_key is not null;
 create index runs_newest on runs (tenant_id, created_at desc, id);
 create index runs_of_requester on runs (tenant_id, requester_id, created_at desc, id);
@@ -115,12 +115,12 @@ create table steps (
   cost_micros bigint not null,
   duration_ms int not null,
   created_at timestamptz not null default now(),
-  primary key (tenant_id, run_id, number),
-  foreign key (tenant_id, run_id) references runs
+  primary key (tenant_id, run_id, number)
 );
 
--- What each call writes does not refer to its tenant: the check locks the tenant's row, so that all of its calls meet there.
--- Row-level security lets only the tenant write that the transaction is for, and tenants are never deleted.
+-- What each step and call writes refers to no other table. The journal has the run's row when it writes, and runs are never
+-- deleted; a reference to the tenant would lock its row, so that all of its calls meet there, and row-level security lets
+-- only the tenant write that the transaction is for.
 create table tool_calls (
   tenant_id uuid not null,
   id uuid not null,
@@ -151,14 +151,17 @@ create table tool_calls (
   created_at timestamptz not null default now(),
   started_at timestamptz,
   settled_at timestamptz,
+  -- Not null as long as nothing else may be the like: a partial index by state would have every update touch all indexes.
+  open_digest text generated always as
+    (case when state in ('requested', 'pending_approval', 'running', 'unknown') then request_digest end) stored,
+  open_undo uuid generated always as
+    (case when state not in ('failed', 'denied', 'expired', 'cancelled') then undoes end) stored,
   primary key (tenant_id, id)
-);
+) with (fillfactor = 80);
 create unique index tool_calls_of_run on tool_calls (tenant_id, run_id, step, position) where run_id is not null;
 -- The same call by the same person joins the pending one: one open direct call per request.
-create unique index tool_calls_joined on tool_calls (tenant_id, requester_id, request_digest)
-  where request_digest is not null and state in ('requested', 'pending_approval', 'running', 'unknown');
-create unique index tool_calls_undone_once on tool_calls (tenant_id, undoes)
-  where undoes is not null and state not in ('failed', 'denied', 'expired', 'cancelled');
+create unique index tool_calls_joined on tool_calls (tenant_id, requester_id, open_digest) where open_digest is not null;
+create unique index tool_calls_undone_once on tool_calls (tenant_id, open_undo) where open_undo is not null;
 create index tool_calls_newest on tool_calls (tenant_id, created_at desc, id);
 
 create table usage_events (
@@ -460,89 +463,134 @@ create trigger raise_epoch after update or delete on principals for each row exe
 create trigger raise_epoch after update or delete on access_tokens for each row execute function raise_epoch();
 create trigger raise_epoch after insert or update or delete on tool_settings for each row execute function raise_epoch();
 
--- The journal: every write of a driven run goes through this one function, in one round trip and one transaction.
--- p_entry: {"cost", "step", "active_ms", "answers": [], "calls": [], "usage": [], "events": [], "audit": []}
--- Raises SP001 where the lease is not the run's any more, SP002 where the tenant's epoch is not p_epoch (null: any).
--- Returns whether the run is asked to cancel, and the tenant's epoch now.
-create function journal(p_tenant uuid, p_run uuid, p_lease int, p_epoch bigint, p_entry jsonb)
-returns jsonb language plpgsql as $$
+-- The journal: every write of a driven run goes through this one function. Writes of several runs of a tenant that come at the
+-- same time come together: one round trip, one transaction, each kept or refused by itself.
+-- An entry is a place in the arrays p_run to p_events; the rows of the other arrays name theirs, from 1. Columns, rather than
+-- documents, which would have to be taken apart. Returns the tenant's epoch, then for each entry 0, 1 where its run is asked to
+-- cancel, -1 where the lease is not the run's any more, or -2 where the epoch is not the one in p_epoch (null: any).
+create function journal(
+  p_tenant uuid,
+  p_run uuid[], p_lease int[], p_epoch bigint[], p_step int[], p_cost bigint[], p_active_ms bigint[], p_events int[],
+  s_at int[], s_number int[], s_thinking text[], s_text text[], s_calls jsonb[], s_stop text[], s_provider text[],
+  s_model text[], s_input int[], s_output int[], s_cache_read int[], s_cache_write int[], s_cost bigint[], s_ms int[],
+  s_agent text[], s_prices jsonb[],
+  c_at int[], c_id uuid[], c_step int[], c_position int[], c_handle text[], c_requester uuid[], c_via text[], c_agent text[],
+  c_tool text[], c_arguments jsonb[],
+  u_at int[], u_id uuid[], u_state text[], u_version int[], u_verdict jsonb[], u_preview jsonb[], u_digest text[],
+  u_result jsonb[], u_error jsonb[], u_inverse jsonb[], u_attempt int[], u_cost bigint[], u_ms int[],
+  t_at int[], t_step int[], t_call uuid[], t_agent text[], t_name text[], t_cost bigint[],
+  e_at int[], e_place int[], e_kind text[], e_data jsonb[],
+  a_at int[], a_id uuid[], a_time timestamptz[], a_action text[], a_actor text[], a_run uuid[], a_call uuid[], a_tool text[],
+  a_content text[], a_digest text[],
+  x_at int[], x_status text[], x_result text[], x_code text[], x_message text[], x_lost jsonb[])
+returns bigint[] language plpgsql as $$
 declare
+  v_epoch bigint;
+  v_outcomes bigint[];
   v_seq int;
-  v_cancel boolean;
+  v_cancel int;
+  -- The number of the last event before each entry's; null where the entry is refused.
+  v_before int[];
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  if p_epoch is not null and not exists (select 1 from tenants where id = p_tenant and epoch = p_epoch) then
-    raise exception 'stale epoch' using errcode = 'SP002';
-  end if;
-  update runs set
-      cost_micros = cost_micros + coalesce((p_entry->>'cost')::bigint, 0),
-      current_step = coalesce((p_entry->>'step')::int, current_step),
-      active_ms = active_ms + coalesce((p_entry->>'active_ms')::bigint, 0),
-      event_seq = event_seq + coalesce(jsonb_array_length(p_entry->'events'), 0)
-    where tenant_id = p_tenant and id = p_run and lease = p_lease and dispatch = 'driving'
-    returning event_seq - coalesce(jsonb_array_length(p_entry->'events'), 0), cancel_requested
-    into v_seq, v_cancel;
-  if not found then
-    raise exception 'lease lost' using errcode = 'SP001';
-  end if;
-  if p_entry ? 'answers' then
+  select epoch into v_epoch from tenants where id = p_tenant;
+  for i in 1 .. cardinality(p_run) loop
+    v_seq := null;
+    v_cancel := -2;
+    if p_epoch[i] is null or p_epoch[i] = v_epoch then
+      update runs set
+          cost_micros = cost_micros + p_cost[i],
+          current_step = coalesce(p_step[i], current_step),
+          active_ms = active_ms + p_active_ms[i],
+          event_seq = event_seq + p_events[i]
+        where tenant_id = p_tenant and id = p_run[i] and lease = p_lease[i] and dispatch = 'driving'
+        returning event_seq - p_events[i], cancel_requested::int into v_seq, v_cancel;
+      if not found then
+        v_cancel := -1;
+      end if;
+    end if;
+    v_before[i] := v_seq;
+    v_outcomes[i] := v_cancel;
+  end loop;
+  -- By place in the arrays: unnesting them would build a table for each.
+  if cardinality(s_at) > 0 then
     insert into steps (tenant_id, run_id, number, thinking, text, calls, stop, provider, model, input_tokens,
                        output_tokens, cache_read_tokens, cache_write_tokens, cost_micros, duration_ms)
-      select p_tenant, p_run, number, thinking, text, calls, stop, provider, model, input_tokens,
-             output_tokens, cache_read_tokens, cache_write_tokens, cost_micros, duration_ms
-      from jsonb_to_recordset(p_entry->'answers') as a(number int, thinking text, text text, calls jsonb, stop text,
-           provider text, model text, input_tokens int, output_tokens int, cache_read_tokens int,
-           cache_write_tokens int, cost_micros bigint, duration_ms int);
-  end if;
-  if p_entry ? 'requested' then
-    insert into tool_calls (tenant_id, id, run_id, step, position, handle, requester_id, via, agent, tool, arguments, state)
-      select p_tenant, id, p_run, step, position, handle, requester_id, via, agent, tool, arguments, 'requested'
-      from jsonb_to_recordset(p_entry->'requested') as c(id uuid, step int, position int, handle text, requester_id uuid,
-           via text, agent text, tool text, arguments jsonb);
-  end if;
-  if p_entry ? 'calls' then
-    update tool_calls t set
-        state = c.state,
-        tool_version = coalesce(c.tool_version, t.tool_version),
-        verdict = coalesce(c.verdict, t.verdict),
-        preview = coalesce(c.preview, t.preview),
-        digest = coalesce(c.digest, t.digest),
-        result = c.result,
-        error = c.error,
-        inverse = c.inverse,
-        attempts = t.attempts + coalesce(c.attempt, 0),
-        cost_micros = t.cost_micros + coalesce(c.cost_micros, 0),
-        duration_ms = coalesce(c.duration_ms, t.duration_ms),
-        started_at = case when c.state = 'running' then now() else t.started_at end,
-        settled_at = case when c.state in ('succeeded', 'failed', 'denied', 'expired', 'cancelled') then now() end
-      from jsonb_to_recordset(p_entry->'calls') as c(id uuid, state text, tool_version int, verdict jsonb, preview jsonb,
-           digest text, result jsonb, error jsonb, inverse jsonb, attempt int, cost_micros bigint, duration_ms int)
-      where t.tenant_id = p_tenant and t.id = c.id
-        and t.state not in ('succeeded', 'failed', 'denied', 'expired', 'cancelled');
-  end if;
-  if p_entry ? 'usage' then
-    insert into usage_events (tenant_id, run_id, step, call_id, kind, agent, name, provider, input_tokens, output_tokens,
+      select p_tenant, p_run[s_at[n]], s_number[n], s_thinking[n], s_text[n], s_calls[n], s_stop[n], s_provider[n],
+             s_model[n], s_input[n], s_output[n], s_cache_read[n], s_cache_write[n], s_cost[n], s_ms[n]
+      from generate_series(1, cardinality(s_at)) as n where v_before[s_at[n]] is not null;
+    insert into usage_events (tenant_id, run_id, step, kind, agent, name, provider, input_tokens, output_tokens,
                               cache_read_tokens, cache_write_tokens, unit_prices, cost_micros)
-      select p_tenant, p_run, step, call_id, kind, agent, name, provider, coalesce(input_tokens, 0),
-             coalesce(output_tokens, 0), coalesce(cache_read_tokens, 0), coalesce(cache_write_tokens, 0),
-             unit_prices, cost_micros
-      from jsonb_to_recordset(p_entry->'usage') as u(step int, call_id uuid, kind text, agent text, name text,
-           provider text, input_tokens int, output_tokens int, cache_read_tokens int, cache_write_tokens int,
-           unit_prices jsonb, cost_micros bigint);
+      select p_tenant, p_run[s_at[n]], s_number[n], 'model', s_agent[n], s_model[n], s_provider[n], s_input[n], s_output[n],
+             s_cache_read[n], s_cache_write[n], s_prices[n], s_cost[n]
+      from generate_series(1, cardinality(s_at)) as n where v_before[s_at[n]] is not null;
   end if;
-  if p_entry ? 'events' then
+  if cardinality(c_at) > 0 then
+    insert into tool_calls (tenant_id, id, run_id, step, position, handle, requester_id, via, agent, tool, arguments, state)
+      select p_tenant, c_id[n], p_run[c_at[n]], c_step[n], c_position[n], c_handle[n], c_requester[n], c_via[n], c_agent[n],
+             c_tool[n], c_arguments[n], 'requested'
+      from generate_series(1, cardinality(c_at)) as n where v_before[c_at[n]] is not null;
+  end if;
+  -- One by one, each by its whole key: joined to the arrays, the planner may read all calls of the tenant instead.
+  for i in 1 .. cardinality(u_at) loop
+    if v_before[u_at[i]] is not null then
+      update tool_calls set
+          state = u_state[i],
+          tool_version = coalesce(u_version[i], tool_version),
+          verdict = coalesce(u_verdict[i], verdict),
+          preview = coalesce(u_preview[i], preview),
+          digest = coalesce(u_digest[i], digest),
+          result = u_result[i],
+          error = u_error[i],
+          inverse = u_inverse[i],
+          attempts = attempts + u_attempt[i],
+          cost_micros = cost_micros + u_cost[i],
+          duration_ms = coalesce(u_ms[i], duration_ms),
+          started_at = case when u_state[i] = 'running' then now() else started_at end,
+          settled_at = case when u_state[i] in ('succeeded', 'failed', 'denied', 'expired', 'cancelled') then now() end
+        where tenant_id = p_tenant and id = u_id[i] and run_id = p_run[u_at[i]]
+          and state not in ('succeeded', 'failed', 'denied', 'expired', 'cancelled');
+    end if;
+  end loop;
+  if cardinality(t_at) > 0 then
+    insert into usage_events (tenant_id, run_id, step, call_id, kind, agent, name, unit_prices, cost_micros)
+      select p_tenant, p_run[t_at[n]], t_step[n], t_call[n], 'tool', t_agent[n], t_name[n],
+             jsonb_build_object('call', t_cost[n]), t_cost[n]
+      from generate_series(1, cardinality(t_at)) as n where v_before[t_at[n]] is not null;
+  end if;
+  if cardinality(e_at) > 0 then
     insert into run_events (tenant_id, run_id, seq, kind, data)
-      select p_tenant, p_run, v_seq + e.n, e.event->>'kind', e.event->'data'
-      from jsonb_array_elements(p_entry->'events') with ordinality as e(event, n);
+      select p_tenant, p_run[e_at[n]], v_before[e_at[n]] + e_place[n], e_kind[n], e_data[n]
+      from generate_series(1, cardinality(e_at)) as n where v_before[e_at[n]] is not null;
   end if;
-  if p_entry ? 'audit' then
+  if cardinality(a_at) > 0 then
     insert into audit_records (tenant_id, id, at, action, actor, run_id, call_id, tool, content, digest)
-      select p_tenant, id, at, action, actor, run_id, call_id, tool, content, digest
-      from jsonb_to_recordset(p_entry->'audit') as r(id uuid, at timestamptz, action text, actor text, run_id uuid,
-           call_id uuid, tool text, content text, digest text);
+      select p_tenant, a_id[n], a_time[n], a_action[n], a_actor[n], a_run[n], a_call[n], a_tool[n], a_content[n], a_digest[n]
+      from generate_series(1, cardinality(a_at)) as n where v_before[a_at[n]] is not null;
   end if;
-  return jsonb_build_object(
-    'cancel', v_cancel, 'epoch', (select epoch from tenants where id = p_tenant));
+  for i in 1 .. cardinality(x_at) loop
+    if v_before[x_at[i]] is not null then
+      perform end_run(p_tenant, p_run[x_at[i]], x_status[i], x_result[i], x_code[i], x_message[i], x_lost[i]);
+    end if;
+  end loop;
+  return v_epoch || v_outcomes;
+end $$;
+
+-- A run ends for good, in the transaction of whoever holds its row: questions withdrawn, waiting calls cancelled.
+create function end_run(p_tenant uuid, p_run uuid, p_status text, p_result text, p_code text, p_message text, p_lost jsonb)
+returns void language plpgsql as $$
+begin
+  update runs set status = p_status, dispatch = 'ended', driver = null, pause_reason = null, result = p_result,
+      error_code = p_code, error_message = p_message, completed_at = now()
+    where tenant_id = p_tenant and id = p_run;
+  update approvals set state = 'withdrawn', closed_at = now()
+    where tenant_id = p_tenant and run_id = p_run and state = 'pending';
+  -- Nobody will ask any more what became of one under way; an open one would be joined for ever by its like.
+  update tool_calls set
+      state = case when state in ('running', 'unknown') then 'failed' else 'cancelled' end,
+      error = case when state in ('running', 'unknown') then p_lost else error end,
+      settled_at = now()
+    where tenant_id = p_tenant and run_id = p_run and state in ('requested', 'pending_approval', 'running', 'unknown');
 end $$;
 
 -- A run is started, queued; or the one is returned that it repeats: the client's own key, or the same direct call still open.
@@ -563,12 +611,14 @@ begin
         select 1 from tool_calls c where c.tenant_id = p_tenant and c.run_id = v_run.id
           and c.request_digest = p_call->>'request_digest') end);
   end if;
-  select r.* into v_run from runs r join tool_calls c on c.tenant_id = r.tenant_id and c.run_id = r.id
-    where c.tenant_id = p_tenant and c.requester_id = (p_run->>'requester_id')::uuid
-      and c.request_digest = p_call->>'request_digest'
-      and c.state in ('requested', 'pending_approval', 'running', 'unknown');
-  if found then
-    return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true, 'same', true);
+  if p_call is not null then
+    select r.* into v_run from runs r where r.tenant_id = p_tenant and r.id = (
+      select c.run_id from tool_calls c
+      where c.tenant_id = p_tenant and c.requester_id = (p_run->>'requester_id')::uuid
+        and c.open_digest = p_call->>'request_digest');
+    if found then
+      return jsonb_build_object('run_id', v_run.id, 'segment', v_run.segment, 'joined', true, 'same', true);
+    end if;
   end if;
   v_run := jsonb_populate_record(null::runs, p_run);
   insert into runs (tenant_id, id, requester_id, kind, agent, agent_version, config, task, via, scopes, conversation,
@@ -627,32 +677,20 @@ begin
                        where c.tenant_id = p_tenant and c.run_id = p_run), '[]'));
 end $$;
 
--- A run ends for good: questions withdrawn, waiting calls cancelled. With a lease only its holder ends it (SP001), after its
--- last entry is kept; without one the caller holds the run's row. Returns nothing.
-create function finish_run(p_tenant uuid, p_run uuid, p_lease int, p_entry jsonb, p_ending jsonb, p_events jsonb, p_audit jsonb)
+-- A run whose row the caller holds ends for good, told as an event and to the auditor. SP001 where it has ended.
+create function finish_run(p_tenant uuid, p_run uuid, p_status text, p_result text, p_code text, p_message text, p_lost jsonb,
+                           p_events jsonb, p_audit jsonb)
 returns void language plpgsql as $$
 declare
   v_seq int;
 begin
-  perform set_config('app.tenant_id', p_tenant::text, true);
-  if p_lease is not null then
-    perform journal(p_tenant, p_run, p_lease, null, p_entry);
-  end if;
-  update runs set status = p_ending->>'status', dispatch = 'ended', driver = null, pause_reason = null,
-      result = p_ending->>'result', error_code = p_ending->>'code', error_message = p_ending->>'message',
-      event_seq = event_seq + jsonb_array_length(p_events), completed_at = now()
+  update runs set event_seq = event_seq + jsonb_array_length(p_events)
     where tenant_id = p_tenant and id = p_run and dispatch <> 'ended'
     returning event_seq - jsonb_array_length(p_events) into v_seq;
   if not found then
     raise exception 'lease lost' using errcode = 'SP001';
   end if;
-  update approvals set state = 'withdrawn', closed_at = now()
-    where tenant_id = p_tenant and run_id = p_run and state = 'pending';
-  update tool_calls set state = 'cancelled', settled_at = now()
-    where tenant_id = p_tenant and run_id = p_run and state in ('requested', 'pending_approval');
-  -- Nobody will ask any more what became of these; an open one would be joined for ever by its like.
-  update tool_calls set state = 'failed', error = p_ending->'lost', settled_at = now()
-    where tenant_id = p_tenant and run_id = p_run and state in ('running', 'unknown');
+  perform end_run(p_tenant, p_run, p_status, p_result, p_code, p_message, p_lost);
   perform tell(p_tenant, p_run, v_seq, p_events, p_audit);
 end $$;
 

@@ -20,6 +20,7 @@ scripts:
   - contains: go
     turns:
       - say: I look at both.
+        delay_ms: 4
         calls:
           - {tool: list_tasks, arguments: {project_id: p1}}
           - {tool: delete_task, arguments: {task_id: "ű1"}}

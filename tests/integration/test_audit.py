@@ -21,6 +21,7 @@ from core.store.audit import AuditPlace, AuditTrail
 from core.store.audit_file import csv_lines, jsonl_lines, verify_file
 from core.store.database import Database
 from core.store.directory import Directory
+from core.store.grouped import GroupedWrites
 from core.store.journal import StoredJournal, append_audit
 from core.store.sealing import Sealer
 from tests.builders import SteadyClock, make_tenant
@@ -63,7 +64,7 @@ class Audit:
 
     async def write(self, tenant: Tenant, count: int = 1) -> list[UUID]:
         records = [self.record(tenant, n) for n in range(count)]
-        await StoredJournal(self.database).record(*records)
+        await StoredJournal(self.database, writes=GroupedWrites(self.database)).record(*records)
         return [record.id for record in records]
 
     def record(self, tenant: Tenant, n: int = 0) -> AuditRecord:

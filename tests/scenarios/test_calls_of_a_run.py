@@ -15,12 +15,14 @@ from core.domain.model import ResultTurn
 from core.domain.principal import Role
 from core.domain.run import Run, RunStatus
 from core.domain.tool import CallState, Failed, Succeeded
-from core.errors import InvalidInput, LeaseLost, ToolFailed, Unavailable
+from core.errors import InvalidInput, LeaseLost, NotFound, ToolFailed, Unavailable
 from core.tools.authoring import Pack
 from tests.conftest import Urls
+from tests.waiting import until
 from tests.workshop import (
     HASTY,
     LOOK_COSTS,
+    TOOLS,
     Bench,
     Workplace,
     look,
@@ -201,6 +203,51 @@ async def test_a_retry_is_a_new_attempt_and_a_new_question_where_it_hangs_again(
     assert (run.status, hasty.bench.names) == (RunStatus.COMPLETED, ["a"])
     (executed,) = await hasty.audit(acme.admin, "call.executed")
     assert executed["approval"]["how"] == "retry"
+
+
+IMPATIENT: Pack[Bench] = Pack(
+    name="bench",
+    tools=tuple(
+        replace(one, terms={**one.terms, "timeout_seconds": 0.1}) if one is push else one
+        for one in TOOLS.tools
+    ),
+)
+
+
+async def test_what_people_say_before_the_run_is_parked_is_about_the_call_as_it_is(
+    urls: Urls, tmp_path: Path
+) -> None:
+    async with workplace_on(urls, tmp_path, tools=IMPATIENT) as place:
+        acme = await place.company()
+
+        async def refuse() -> None:
+            raise NotFound("not_found", noun="thing")
+
+        async def hang() -> None:
+            place.bench.hooks["preview"] = refuse
+            await never()
+
+        async def is_asked() -> bool:
+            return bool(await place.pending(acme.approver))
+
+        async def retry_once_asked() -> None:
+            await until(is_asked)
+            del place.bench.hooks["a"]
+            (question,) = await place.pending(acme.approver)
+            await place.app.decide(
+                acme.approver,
+                approval_id=question.id,
+                answer=Answer.RETRY,
+                digest=question.digest,
+            )
+
+        place.bench.hooks.update({"a": hang, "b": retry_once_asked})
+        place.lines.lines = ([use("push", name="a"), use("look", name="b")], "Done.")
+        run = await place.run(acme.member, "Work.")
+        assert (run.status, run.segment) == (RunStatus.COMPLETED, 1)
+        pushed, _ = await place.calls(acme.member, run)
+        assert (pushed.state, pushed.attempts) == (CallState.SUCCEEDED, 4)
+        assert len(await place.audit(acme.admin, "call.unknown")) == 1
 
 
 async def test_a_retry_never_outvotes_the_policy(hasty: Workplace) -> None:

@@ -303,9 +303,10 @@ scripts:
         assert answer.text == f"failed: {content}"
 
 
-async def test_text_comes_word_by_word_and_is_whole() -> None:
+async def test_text_with_a_delay_comes_word_by_word_and_is_whole() -> None:
     listener = Listener()
-    model = scripted("scripts: [{contains: go, turns: [{say: ' One  two\n\nthree '}]}]")
+    turn = "{say: ' One  two\n\nthree ', delay_ms: 30}"
+    model = scripted(f"scripts: [{{contains: go, turns: [{turn}]}}]", clock=SettableClock())
     answer = await model.answer(prompt("go"), on_text=listener)
     assert len(listener.heard) == 3
     assert listener.text == answer.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.domain.model import AssistantTurn, Message, ResultTurn, UserText
 from core.domain.run import Step
 from core.domain.tool import CallState, Failed, Succeeded, ToolResult
-from core.runs.context import prompt_for, result_block
+from core.runs.context import offers_of, prompt_for, result_block
 from tests.nouns import AGENT, a_run, a_step, a_tool
 
 RESULTS: st.SearchStrategy[ToolResult] = st.builds(
@@ -126,7 +126,7 @@ def test_a_call_that_is_not_settled_cannot_be_shown() -> None:
 
 def test_agent_and_tools_go_with_the_question() -> None:
     tool = a_tool("look", description="Looks.")
-    prompt = prompt_for(a_run(), steps=(), tools=[tool])
+    prompt = prompt_for(a_run(), steps=(), tools=offers_of([tool]))
     assert (prompt.model, prompt.system, prompt.max_output_tokens) == (
         AGENT.model,
         AGENT.system,

@@ -1,0 +1,190 @@
+"""Group commit: what several runs of a tenant write at the same time is one transaction."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+from core.domain.ids import RunId, TenantId
+from core.errors import LeaseLost, StaleEpoch, Unavailable
+from core.ports import Written
+from core.store.columns import COLUMNS, Columns, Write
+from core.store.database import Database
+
+_WRITE: Final = f"select journal($1, {', '.join(f'${n + 2}' for n in range(COLUMNS))})"
+_AT_ONCE: Final = 64
+_WRITERS: Final = 2
+_LEASE_LOST: Final = -1
+_STALE_EPOCH: Final = -2
+
+
+class GroupedWrites:
+    """The one way to the journal function.
+
+    A write that finds few others under way goes at once. While as many transactions of its tenant
+    as may are under way, writes queue up; when one of them is done, the first of the queue takes
+    all of it along. Each is kept or refused by itself, and returns when it is committed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take the database."""
+        self._database = database
+        self._queues: dict[TenantId, _Queue] = {}
+
+    async def write(self, write: Write) -> Written:
+        """Keep the whole write or nothing; return how things stand now.
+
+        Raises:
+            LeaseLost: another worker drives the run now.
+            StaleEpoch: the tenant's configuration is another one.
+            Unavailable: ``database_unavailable``; whether it was kept is not known.
+        """
+        tenant_id = write.lease.tenant_id
+        queue = self._queues.setdefault(tenant_id, _Queue())
+        mine = queue.add(write)
+        try:
+            await mine.woken
+            if mine.leads:
+                await self._lead(tenant_id, queue, mine)
+        except asyncio.CancelledError:
+            if queue.without(mine):
+                self._queues.pop(tenant_id, None)
+            raise
+        match mine.outcome:
+            case Written() as written:
+                return written
+            case Exception() as error:
+                raise error
+            case None:
+                raise RuntimeError("woken without an outcome")
+
+    async def _lead(self, tenant_id: TenantId, queue: "_Queue", leader: "_Pending") -> None:
+        """Write what waits, the leader's own first, and hand on."""
+        group = queue.take(leader)
+        try:
+            await self._send(tenant_id, group)
+        finally:
+            # Where it was broken off on the way, who was taken along can't know what became of it.
+            _tell(group, [Unavailable("database_unavailable") for _ in group])
+            if queue.left(group):
+                self._queues.pop(tenant_id, None)
+
+    async def _send(self, tenant_id: TenantId, group: "Sequence[_Pending]") -> None:
+        try:
+            columns = Columns([pending.write for pending in group])
+            answer = await self._database.hot(_WRITE, tenant_id, *columns.arguments())
+        except Unavailable as error:
+            _tell(group, [Unavailable(error.code) for _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the writer's to see
+            if len(group) == 1:
+                _tell(group, [error])
+                return
+            # One of them can't be kept as it is; the others have nothing to do with it.
+            for pending in group:
+                await self._send(tenant_id, [pending])
+        else:
+            epoch, *outcomes = cast("list[int]", answer)
+            _tell(group, [_outcome(outcome, epoch=epoch) for outcome in outcomes])
+
+
+def _future() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Pending:
+    """A write that waits to be led, or told its outcome; woken for either."""
+
+    write: Write
+    woken: "asyncio.Future[None]" = field(default_factory=_future)
+    leads: bool = False
+    outcome: Written | Exception | None = None
+
+    @property
+    def run_id(self) -> RunId:
+        return self.write.lease.run_id
+
+    def wake(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)
+
+
+class _Queue:
+    """What waits of one tenant, and the groups of it that are under way."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Pending] = deque()
+        self._under_way: set[RunId] = set()
+        self._groups = 0
+
+    def add(self, write: Write) -> _Pending:
+        """Take a write in; it leads at once where there is room for another group."""
+        pending = _Pending(write=write)
+        self._waiting.append(pending)
+        if self._groups < _WRITERS:
+            self._call_next()
+        return pending
+
+    def take(self, leader: _Pending) -> list[_Pending]:
+        """Return the leader's group: no run twice, and in one order, lest two groups lock."""
+        group = {leader.run_id: leader}
+        kept: deque[_Pending] = deque()
+        for pending in self._waiting:
+            if pending is leader:
+                continue
+            if len(group) < _AT_ONCE and self._is_free(pending) and pending.run_id not in group:
+                group[pending.run_id] = pending
+            else:
+                kept.append(pending)
+        self._waiting = kept
+        self._under_way.update(group)
+        return [group[run_id] for run_id in sorted(group)]
+
+    def left(self, group: Sequence[_Pending]) -> bool:
+        """Hand on from a group that is done; True where nothing is left to do."""
+        self._under_way.difference_update(pending.run_id for pending in group)
+        return self._handed_on()
+
+    def without(self, pending: _Pending) -> bool:
+        """Forget a write whose writer has gone; True where nothing is left to do."""
+        if pending not in self._waiting:
+            return False
+        self._waiting.remove(pending)
+        if not pending.leads:
+            return False
+        self._under_way.discard(pending.run_id)
+        return self._handed_on()
+
+    def _handed_on(self) -> bool:
+        self._groups -= 1
+        self._call_next()
+        return not self._groups
+
+    def _call_next(self) -> None:
+        for pending in self._waiting:
+            if self._is_free(pending):
+                pending.leads = True
+                self._groups += 1
+                self._under_way.add(pending.run_id)
+                pending.wake()
+                return
+
+    def _is_free(self, pending: _Pending) -> bool:
+        return not pending.leads and pending.run_id not in self._under_way
+
+
+def _tell(group: Sequence[_Pending], outcomes: "Sequence[Written | Exception]") -> None:
+    """Tell those that have not been told yet."""
+    for pending, outcome in zip(group, outcomes, strict=True):
+        if pending.outcome is None:
+            pending.outcome = outcome
+            pending.wake()
+
+
+def _outcome(outcome: int, *, epoch: int) -> Written | Exception:
+    if outcome == _LEASE_LOST:
+        return LeaseLost("lease_lost")
+    if outcome == _STALE_EPOCH:
+        return StaleEpoch("stale_epoch")
+    return Written(cancel_requested=outcome == 1, epoch=epoch)
