@@ -14,7 +14,9 @@ from core.store.database import Database
 
 _WRITE: Final = f"select journal($1, {', '.join(f'${n + 2}' for n in range(COLUMNS))})"
 _AT_ONCE: Final = 64
-_WRITERS: Final = 2
+# One at a time makes the largest groups; another only where one takes unusually long.
+_SLOW_SECONDS: Final = 0.1
+_GROUPS: Final = 4
 _LEASE_LOST: Final = -1
 _STALE_EPOCH: Final = -2
 
@@ -62,30 +64,37 @@ class GroupedWrites:
     async def _lead(self, tenant_id: TenantId, queue: "_Queue", leader: "_Pending") -> None:
         """Write what waits, the leader's own first, and hand on."""
         group = queue.take(leader)
+        # Where it is broken off on the way, who was taken along can't know what became of it.
+        outcomes: Sequence[Written | Exception] = [_unknown() for _ in group]
         try:
-            await self._send(tenant_id, group)
+            outcomes = await self._sent(tenant_id, [pending.write for pending in group])
         finally:
-            # Where it was broken off on the way, who was taken along can't know what became of it.
-            _tell(group, [Unavailable("database_unavailable") for _ in group])
+            # First, so that the next group is on its way while this one's runs go on.
             if queue.left(group):
                 self._queues.pop(tenant_id, None)
+            for pending, outcome in zip(group, outcomes, strict=True):
+                pending.outcome = outcome
+                pending.wake()
 
-    async def _send(self, tenant_id: TenantId, group: "Sequence[_Pending]") -> None:
+    async def _sent(
+        self, tenant_id: TenantId, writes: Sequence[Write]
+    ) -> Sequence[Written | Exception]:
         try:
-            columns = Columns([pending.write for pending in group])
-            answer = await self._database.hot(_WRITE, tenant_id, *columns.arguments())
-        except Unavailable as error:
-            _tell(group, [Unavailable(error.code) for _ in group])
+            arguments = Columns(writes).arguments()
+            answer = await self._database.hot(_WRITE, tenant_id, *arguments)
+        except Unavailable:
+            return [_unknown() for _ in writes]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the writer's to see
-            if len(group) == 1:
-                _tell(group, [error])
-                return
+            if len(writes) == 1:
+                return [error]
             # One of them can't be kept as it is; the others have nothing to do with it.
-            for pending in group:
-                await self._send(tenant_id, [pending])
-        else:
-            epoch, *outcomes = cast("list[int]", answer)
-            _tell(group, [_outcome(outcome, epoch=epoch) for outcome in outcomes])
+            return [outcome for write in writes for outcome in await self._sent(tenant_id, [write])]
+        epoch, *outcomes = cast("list[int]", answer)
+        return [_outcome(outcome, epoch=epoch) for outcome in outcomes]
+
+
+def _unknown() -> Unavailable:
+    return Unavailable("database_unavailable")
 
 
 def _future() -> "asyncio.Future[None]":
@@ -117,12 +126,15 @@ class _Queue:
         self._waiting: deque[_Pending] = deque()
         self._under_way: set[RunId] = set()
         self._groups = 0
+        self._begun = 0.0
 
     def add(self, write: Write) -> _Pending:
         """Take a write in; it leads at once where there is room for another group."""
         pending = _Pending(write=write)
         self._waiting.append(pending)
-        if self._groups < _WRITERS:
+        now = asyncio.get_running_loop().time()
+        is_slow = now - self._begun > _SLOW_SECONDS and self._groups < _GROUPS
+        if not self._groups or is_slow:
             self._call_next()
         return pending
 
@@ -166,20 +178,13 @@ class _Queue:
             if self._is_free(pending):
                 pending.leads = True
                 self._groups += 1
+                self._begun = asyncio.get_running_loop().time()
                 self._under_way.add(pending.run_id)
                 pending.wake()
                 return
 
     def _is_free(self, pending: _Pending) -> bool:
         return not pending.leads and pending.run_id not in self._under_way
-
-
-def _tell(group: Sequence[_Pending], outcomes: "Sequence[Written | Exception]") -> None:
-    """Tell those that have not been told yet."""
-    for pending, outcome in zip(group, outcomes, strict=True):
-        if pending.outcome is None:
-            pending.outcome = outcome
-            pending.wake()
 
 
 def _outcome(outcome: int, *, epoch: int) -> Written | Exception:

@@ -53,8 +53,11 @@ create table tool_settings (
   primary key (tenant_id, tool)
 );
 
+-- What each run, step and call writes refers to no other table. A reference locks the row that it points at, so that all runs of
+-- a tenant, and of a person, meet there. Row-level security lets only the tenant write that the transaction is for; people,
+-- tenants and runs are never deleted; and the journal has the run's row when it writes.
 create table runs (
-  tenant_id uuid not null references tenants,
+  tenant_id uuid not null,
   id uuid not null,
   requester_id uuid not null,
   kind text not null check (kind in ('agent', 'call')),
@@ -88,7 +91,6 @@ create table runs (
   started_at timestamptz,
   completed_at timestamptz,
   primary key (tenant_id, id),
-  foreign key (tenant_id, requester_id) references principals,
   check ((dispatch = 'ended') = (status in ('completed', 'failed', 'cancelled', 'budget_exceeded')))
 ) with (fillfactor = 80);
 create unique index runs_client_key on runs (tenant_id, requester_id, client_key) where client_key is not null;
@@ -118,9 +120,6 @@ create table steps (
   primary key (tenant_id, run_id, number)
 );
 
--- What each step and call writes refers to no other table. The journal has the run's row when it writes, and runs are never
--- deleted; a reference to the tenant would lock its row, so that all of its calls meet there, and row-level security lets
--- only the tenant write that the transaction is for.
 create table tool_calls (
   tenant_id uuid not null,
   id uuid not null,
