@@ -141,21 +141,16 @@ class ModelAnswer:
         Texts as in ``canonical.storable``; what is no number becomes a text, and what is nested
         absurdly deep is cut: the tool's schema then has its say about it.
         """
-        return replace(
-            self,
-            text=storable(self.text),
-            thinking=storable(self.thinking),
-            calls=tuple(
-                replace(
-                    call,
-                    name=storable(call.name),
-                    arguments={
-                        storable(key): _kept(value) for key, value in call.arguments.items()
-                    },
-                )
-                for call in self.calls
-            ),
-        )
+        text, thinking = storable(self.text), storable(self.thinking)
+        calls = tuple(_kept_call(call) for call in self.calls)
+        if (text, thinking, calls) == (self.text, self.thinking, self.calls):
+            return self
+        return replace(self, text=text, thinking=thinking, calls=calls)
+
+
+def _kept_call(call: ToolUse) -> ToolUse:
+    arguments = {storable(key): _kept(value) for key, value in call.arguments.items()}
+    return ToolUse(handle=call.handle, name=storable(call.name), arguments=arguments)
 
 
 def _kept(value: Json, *, depth: int = 0) -> Json:

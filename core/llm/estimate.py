@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from core.domain.canonical import JsonObject, canonical_json
 from core.domain.model import (
@@ -20,7 +19,7 @@ _CHARACTERS_A_TOKEN_ROUGHLY = 4
 # Providers put instructions of their own before the tools, and marks around each message.
 _UNSEEN_TOKENS = 600
 _UNSEEN_TOKENS_A_BLOCK = 12
-_REMEMBERED = 1024
+_REMEMBERED = 4096
 
 
 def tokens_roughly(text: str) -> int:
@@ -30,12 +29,12 @@ def tokens_roughly(text: str) -> int:
 
 def prompt_tokens_roughly(prompt: Prompt) -> int:
     """Return about how many tokens all of ``prompt`` is."""
-    return _measured_once(_Same(prompt)).tokens_roughly
+    return _REMEMBERING.measured(prompt).tokens_roughly
 
 
 def prompt_tokens_at_most(prompt: Prompt) -> int:
     """Return a number of tokens that no provider's count of ``prompt`` exceeds in practice."""
-    measured = _measured_once(_Same(prompt))
+    measured = _REMEMBERING.measured(prompt)
     unseen = _UNSEEN_TOKENS + _UNSEEN_TOKENS_A_BLOCK * measured.blocks
     return -(-measured.bytes // _BYTES_A_TOKEN_AT_LEAST) + unseen
 
@@ -52,36 +51,40 @@ class _Measured:
 _Part = Prompt | tuple[ToolOffer, ...] | ToolOffer | Message | JsonObject
 
 
-class _Same:
-    """A key that is equal for the very same object only; it keeps the object alive."""
+class _Remembered:
+    """What parts come to, by the very same object: a run's next prompt holds them again."""
 
-    __slots__ = ("part",)
+    def __init__(self) -> None:
+        # By identity, which costs no hashing of what may be large; held, so that no other object
+        # can take the place.
+        self._known: dict[int, tuple[_Part, _Measured]] = {}
 
-    def __init__(self, part: _Part) -> None:
-        self.part = part
+    def measured(self, part: _Part) -> _Measured:
+        known = self._known.get(id(part))
+        if known is not None:
+            return known[1]
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        measured = self._measure(part)
+        self._known[id(part)] = (part, measured)
+        return measured
 
-    def __hash__(self) -> int:
-        return id(self.part)
+    def _measure(self, part: _Part) -> _Measured:
+        match part:
+            case Prompt(system=system, tools=tools, messages=messages):
+                parts = [self.measured(tools), *map(self.measured, messages)]
+                return _together([_measured([system]), *parts])
+            case tuple() as tools:
+                return _together([self.measured(tool) for tool in tools])
+            case ToolOffer(name=name, description=description, input_schema=schema):
+                return _together([_measured([name, description]), self.measured(schema)])
+            case UserText() | AssistantTurn() | ResultTurn() as message:
+                return _measured(_texts(message))
+            case schema:
+                return _measured([canonical_json(schema)])
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.part is self.part
 
-
-@lru_cache(maxsize=_REMEMBERED)
-def _measured_once(same: _Same) -> _Measured:
-    """Measure a part; a run's next prompt holds the very same tools and messages again."""
-    match same.part:
-        case Prompt(system=system, tools=tools, messages=messages):
-            parts = [_measured_once(_Same(part)) for part in (tools, *messages)]
-            return _together([_measured([system]), *parts])
-        case tuple() as tools:
-            return _together([_measured_once(_Same(tool)) for tool in tools])
-        case ToolOffer(name=name, description=description, input_schema=schema):
-            return _together([_measured([name, description]), _measured_once(_Same(schema))])
-        case UserText() | AssistantTurn() | ResultTurn() as message:
-            return _measured(_texts(message))
-        case schema:
-            return _measured([canonical_json(schema)])
+_REMEMBERING = _Remembered()
 
 
 def _texts(message: Message) -> list[str]:

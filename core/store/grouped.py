@@ -29,9 +29,10 @@ class GroupedWrites:
     all of it along. Each is kept or refused by itself, and returns when it is committed.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Take the database."""
+    def __init__(self, database: Database, *, slow_seconds: float = _SLOW_SECONDS) -> None:
+        """Take the database; behind a group that takes longer than so long, another may go."""
         self._database = database
+        self._slow_seconds = slow_seconds
         self._queues: dict[TenantId, _Queue] = {}
 
     async def write(self, write: Write) -> Written:
@@ -43,7 +44,7 @@ class GroupedWrites:
             Unavailable: ``database_unavailable``; whether it was kept is not known.
         """
         tenant_id = write.lease.tenant_id
-        queue = self._queues.setdefault(tenant_id, _Queue())
+        queue = self._queues.setdefault(tenant_id, _Queue(self._slow_seconds))
         mine = queue.add(write)
         try:
             await mine.woken
@@ -122,7 +123,8 @@ class _Pending:
 class _Queue:
     """What waits of one tenant, and the groups of it that are under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow_seconds: float) -> None:
+        self._slow_seconds = slow_seconds
         self._waiting: deque[_Pending] = deque()
         self._under_way: set[RunId] = set()
         self._groups = 0
@@ -133,7 +135,7 @@ class _Queue:
         pending = _Pending(write=write)
         self._waiting.append(pending)
         now = asyncio.get_running_loop().time()
-        is_slow = now - self._begun > _SLOW_SECONDS and self._groups < _GROUPS
+        is_slow = now - self._begun > self._slow_seconds and self._groups < _GROUPS
         if not self._groups or is_slow:
             self._call_next()
         return pending
