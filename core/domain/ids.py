@@ -10,6 +10,7 @@ CallId = NewType("CallId", UUID)
 ApprovalId = NewType("ApprovalId", UUID)
 GrantId = NewType("GrantId", UUID)
 TokenId = NewType("TokenId", UUID)
+CredentialRef = NewType("CredentialRef", UUID)
 
 _CALLS = UUID("5a11f0e7-0000-4000-8000-000000000001")
 _APPROVALS = UUID("5a11f0e7-0000-4000-8000-000000000002")

@@ -428,13 +428,14 @@ create table workers (
   started_at timestamptz not null default now()
 );
 
--- Row-level security, forced on everything that belongs to a tenant.
-do $$
+-- Row-level security, forced on everything that belongs to a tenant and has none yet: the last line of every migration.
+create function protect_tenant_tables() returns void language plpgsql as $$
 declare
   t text;
 begin
   for t in select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid
            where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attname = 'tenant_id'
+             and not c.relrowsecurity
   loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
@@ -443,6 +444,8 @@ begin
     execute format('grant select, insert, update, delete on %I to sallyport_app', t);
   end loop;
 end $$;
+revoke execute on function protect_tenant_tables() from public;
+select protect_tenant_tables();
 alter table tenants enable row level security;
 alter table tenants force row level security;
 create policy tenant_only on tenants using (id = nullif(current_setting('app.tenant_id', true), '')::uuid)

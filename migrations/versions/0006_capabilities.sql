@@ -1,0 +1,2 @@
+-- Delegation and capability tokens.
+select protect_tenant_tables();

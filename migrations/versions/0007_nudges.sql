@@ -1,0 +1,2 @@
+-- Nudges between processes.
+select protect_tenant_tables();
