@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, cast
 
 from core.domain.ids import RunId, TenantId
@@ -16,6 +17,7 @@ _WRITE: Final = f"select journal($1, {', '.join(f'${n + 2}' for n in range(COLUM
 _AT_ONCE: Final = 64
 # One at a time makes the largest groups; another only where one takes unusually long.
 _SLOW_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.01
 _GROUPS: Final = 4
 _LEASE_LOST: Final = -1
 _STALE_EPOCH: Final = -2
@@ -24,9 +26,9 @@ _STALE_EPOCH: Final = -2
 class GroupedWrites:
     """The one way to the journal function.
 
-    A write that finds few others under way goes at once. While as many transactions of its tenant
-    as may are under way, writes queue up; when one of them is done, the first of the queue takes
-    all of it along. Each is kept or refused by itself, and returns when it is committed.
+    A write that finds no other of its tenant under way goes at once. While one is, writes queue up;
+    when it is done, the first of the queue takes all of it along. Where one takes unusually long,
+    the queue goes beside it. Each is kept or refused by itself, and returns when it is committed.
     """
 
     def __init__(self, database: Database, *, slow_seconds: float = _SLOW_SECONDS) -> None:
@@ -129,15 +131,16 @@ class _Queue:
         self._under_way: set[RunId] = set()
         self._groups = 0
         self._begun = 0.0
+        self._look: asyncio.TimerHandle | None = None
 
     def add(self, write: Write) -> _Pending:
         """Take a write in; it leads at once where there is room for another group."""
         pending = _Pending(write=write)
         self._waiting.append(pending)
-        now = asyncio.get_running_loop().time()
-        is_slow = now - self._begun > self._slow_seconds and self._groups < _GROUPS
-        if not self._groups or is_slow:
+        if not self._groups or (self._is_slow and self._groups < _GROUPS):
             self._call_next()
+        elif self._look is None:
+            self._look_again()
         return pending
 
     def take(self, leader: _Pending) -> list[_Pending]:
@@ -184,6 +187,24 @@ class _Queue:
                 self._under_way.add(pending.run_id)
                 pending.wake()
                 return
+
+    def _look_again(self) -> None:
+        if self._slow_seconds < inf:
+            delay = max(self._slow_seconds, _LOOK_SECONDS)
+            self._look = asyncio.get_running_loop().call_later(delay, self._go_beside)
+
+    def _go_beside(self) -> None:
+        """Let what waits go beside a group that is slow."""
+        self._look = None
+        if not self._waiting or not self._groups:
+            return
+        if self._is_slow and self._groups < _GROUPS:
+            self._call_next()
+        self._look_again()
+
+    @property
+    def _is_slow(self) -> bool:
+        return asyncio.get_running_loop().time() - self._begun > self._slow_seconds
 
     def _is_free(self, pending: _Pending) -> bool:
         return not pending.leads and pending.run_id not in self._under_way

@@ -399,6 +399,20 @@ async def test_behind_a_slow_group_others_go_but_never_one_of_the_same_run(place
     assert len(set(await place.transactions(run))) == 2
 
 
+async def test_what_waits_behind_a_slow_group_goes_though_nobody_comes_after_it(
+    place: Place,
+) -> None:
+    place.writes = GroupedWrites(place.database, slow_seconds=0.2)
+    run, other = await place.leases(2)
+    async with asyncio.timeout(LONGEST), asyncio.TaskGroup() as group:
+        async with place.holding(run):
+            stuck = group.create_task(place.outcome_of(run))
+            behind = group.create_task(place.outcome_of(other))
+            assert isinstance(await behind, Written)
+            assert not stuck.done()
+        assert isinstance(await stuck, Written)
+
+
 async def test_no_more_than_four_groups_of_a_tenant_are_under_way(place: Place) -> None:
     place.writes = GroupedWrites(place.database, slow_seconds=-1.0)
     leases = await place.leases(6)
