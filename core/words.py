@@ -87,6 +87,11 @@ SENTENCES: Mapping[str, str] = {
     "too_late_to_undo": "This could be undone for {days} days; that time is over.",
     "nothing_to_verify": "There is nothing to verify: {file} has neither a record nor a block in it.",
     "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
+    # addresses that others name
+    "address_refused": "The address {host} may not be called: {detail}.",
+    "address_unreachable": "The address {host} cannot be reached now.",
+    "address_timeout": "The address {host} did not answer in time.",
+    "answer_too_large": "The answer of {host} is larger than {limit} bytes, the most that is taken.",
     # installation
     "migration_failed": "The database could not be migrated: {detail}. Use a login that may create roles.",
     "migration_needed": "The database is not migrated. Run: sallyport migrate.",
