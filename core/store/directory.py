@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 
@@ -68,6 +69,26 @@ class Directory:
         rows = await self._rows(_TOKEN, hash=token_hash)
         return (TenantId(rows[0].tenant_id), TokenId(rows[0].token_id)) if rows else None
 
+    async def session(self, secret_hash: bytes) -> tuple[TenantId, UUID] | None:
+        """Return whose session has this hash; whether it still counts is the tenant's to say."""
+        rows = await self._rows(_SESSION, hash=secret_hash)
+        return (TenantId(rows[0].tenant_id), rows[0].session_id) if rows else None
+
+    async def link(self, link_hash: bytes) -> tuple[TenantId, UUID] | None:
+        """Return whose one-time link has this hash; whether it still counts, the tenant says."""
+        rows = await self._rows(_LINK, hash=link_hash)
+        return (TenantId(rows[0].tenant_id), rows[0].link_id) if rows else None
+
+    async def tenant_of_domain(self, domain: str) -> TenantId | None:
+        """Return whose provider speaks for this email domain; None where that is not just one."""
+        rows = await self._rows(_OF_DOMAIN, domain=domain)
+        return TenantId(rows[0].id) if len(rows) == 1 else None
+
+    async def tenant_of_issuer(self, issuer: str, *, audience: str) -> TenantId | None:
+        """Return which tenant takes tokens of this issuer's own, made for this audience."""
+        rows = await self._rows(_OF_ISSUER, issuer=issuer, audience=audience)
+        return TenantId(rows[0].id) if rows else None
+
     async def due_segments(
         self, *, queued_seconds: float, stale_seconds: float, limit: int
     ) -> tuple[DueSegment, ...]:
@@ -121,6 +142,12 @@ def _segment(row: "Row[tuple[object, ...]]", *, abandoned: bool) -> DueSegment:
 _TENANTS = "select * from directory_tenants(:after, :limit)"
 _TENANT = "select id from directory_tenant(:name) as id where id is not null"
 _TOKEN = "select * from directory_token(:hash)"  # noqa: S105 - a query, not a password
+_SESSION = "select * from directory_session(:hash)"
+_LINK = "select * from directory_link(:hash)"
+_OF_DOMAIN = "select id from directory_tenants_of_domain(:domain) as id"
+_OF_ISSUER = (
+    "select id from directory_tenant_of_issuer(:issuer, :audience) as id where id is not null"
+)
 _DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
 _DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"
 _DUE_APPROVALS = "select * from directory_due_approvals(:now, :limit)"
