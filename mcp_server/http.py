@@ -17,7 +17,8 @@ from core.domain.principal import Audience, Caller
 from core.errors import SallyportError, Unauthenticated
 from core.identity.tokens import Tokens
 from mcp_server.answers import error_content
-from mcp_server.server import WAIT_SECONDS, Context, mcp_server
+from mcp_server.requests import Context
+from mcp_server.server import WAIT_SECONDS, mcp_server
 from mcp_server.single import SingleCalls
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
