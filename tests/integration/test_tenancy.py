@@ -5,14 +5,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from core.store import sign_in_tables
+from core.store import sign_in_tables, signing_tables
 from core.store.database import Database
 from core.store.tables import metadata, principals
 from tests.builders import make_person, make_tenant
 from tests.conftest import Urls
 
 # Imported, so that the metadata knows their tables.
-_PARTS = (sign_in_tables,)
+_PARTS = (sign_in_tables, signing_tables)
 
 
 def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
@@ -30,14 +30,14 @@ def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
     assert unguarded == []
 
 
-def test_tables_without_tenant_are_exactly_the_workers_and_the_migration_mark(urls: Urls) -> None:
+def test_tables_without_tenant_are_exactly_those_of_the_whole_installation(urls: Urls) -> None:
     with psycopg.connect(urls.privileged) as connection:
         shared = connection.execute(
             """select c.relname from pg_class c
                where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
                  and not c.relrowsecurity order by 1"""
         ).fetchall()
-    assert [row[0] for row in shared] == ["alembic_version", "workers"]
+    assert [row[0] for row in shared] == ["alembic_version", "signing_keys", "workers"]
 
 
 def test_the_app_role_cannot_bypass_and_owns_nothing(urls: Urls) -> None:
