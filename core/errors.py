@@ -8,6 +8,7 @@
     * NotFound             not there, or not theirs: the same answer
     * Conflict             it was true once: a closed approval, another digest
     * LimitReached         too much, too fast; says when to come back
+    * AuthorizationRefused an OAuth request was refused; the codes are those of the RFCs
   * RunStopped             a run must end now, with this code
   * StaleEpoch             the tenant's configuration changed since the verdict: judge again
   * LeaseLost              another worker drives this run: write nothing more
@@ -72,6 +73,10 @@ class LimitReached(Refused):
         """Take the wait in whole seconds beside code and facts."""
         super().__init__(code, retry_after_seconds=retry_after_seconds, **facts)
         self.retry_after_seconds = retry_after_seconds
+
+
+class AuthorizationRefused(Refused):
+    """A client's OAuth request was refused. ``code`` is what the wire carries (RFC 6749, 7591)."""
 
 
 class RunStopped(SallyportError):
