@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import uuid4
 
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
 from core.domain.canonical import JsonObject, storable
@@ -26,10 +25,11 @@ from core.errors import (
 from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
+from core.handbook import Handbook
 from core.ports import Clock, Decisions, People, Renew, Standing
 from core.reports import Reports
 from core.runs.stops import cause_of
-from core.starting import Starter, actor_of
+from core.starting import Starter, actor_of, direct_call
 from core.store.approvals import StoredApprovals
 from core.store.events import StoredEvents
 from core.store.runs import StoredRuns
@@ -64,11 +64,13 @@ class App:
         decisions: Decisions,
         starter: Starter,
         reports: Reports,
+        handbook: Handbook,
         clock: Clock,
         renew: Renew,
     ) -> None:
-        """Take the door, what is kept, and who starts runs; ``reports`` answers for itself."""
+        """Take the door, what is kept, and who starts runs; two parts answer for themselves."""
         self.reports = reports
+        self.handbook = handbook
         self._door = door
         self._judge = judge
         self._people = people
@@ -95,7 +97,7 @@ class App:
         """
         _need(caller, "tools:call")
         standing = await self._fresh_standing(caller)
-        call = _direct(caller, tool=tool, arguments=arguments)
+        call = direct_call(caller, tool=tool, arguments=arguments)
         return await self._judge.judge(call, standing=standing, scopes=caller.scopes)
 
     async def call_tool(
@@ -116,7 +118,7 @@ class App:
             Refused: the door's reason; it is audited.
         """
         _need(caller, "tools:call")
-        call = _direct(caller, tool=tool, arguments=arguments)
+        call = direct_call(caller, tool=tool, arguments=arguments)
         if not self._judge.has_effect(tool):
             return CallView(record=await self._answered(caller, call))
         made = await self._made_before(caller, call, client_key=client_key)
@@ -145,7 +147,7 @@ class App:
             raise Conflict("nothing_to_undo", detail="it has no way back")
         if record.undone_by is not None:
             raise Conflict("undone_already")
-        inverse_call = _direct(
+        inverse_call = direct_call(
             replace(caller, via="undo"), tool=inverse.tool, arguments=inverse.arguments
         )
         standing = await self._fresh_standing(caller)
@@ -387,14 +389,3 @@ class App:
 def _need(caller: Caller, scope: str) -> None:
     if scope not in caller.scopes:
         raise Forbidden("missing_scope", scope=scope)
-
-
-def _direct(caller: Caller, *, tool: str, arguments: JsonObject) -> ToolCall:
-    return ToolCall(
-        id=CallId(uuid4()),
-        tenant_id=caller.tenant_id,
-        requester=caller.principal,
-        tool=tool,
-        arguments=arguments,
-        via=caller.via,
-    )

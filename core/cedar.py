@@ -11,6 +11,7 @@ from uuid import UUID
 import cedarpy
 import structlog
 
+from core.domain.policy import Demand, PolicyRule
 from core.domain.principal import Role, Tier
 from core.domain.tool import Risk
 from core.domain.verdict import Allow, Approvers, Deny, RequireApproval, Verdict
@@ -51,6 +52,13 @@ class CedarPolicy:
     def judge(self, facts: Facts) -> Verdict:
         """Return the verdict; see the port."""
         return self._remembered(_seen(facts))
+
+    def rules(self) -> tuple[PolicyRule, ...]:
+        """Return the rules in words; see the port."""
+        return tuple(
+            PolicyRule(name=rule.name, permits=rule.permits, reason=rule.reason, demand=rule.demand)
+            for rule in self._rules.values()
+        )
 
     def _judged(self, seen: "_Seen") -> Verdict:
         try:
@@ -162,22 +170,14 @@ def _entities(seen: _Seen) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Demand:
-    """Whom a rule asks; None leaves it to the tool's definition."""
-
-    role: Role | None
-    needed: int | None
-    groups: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """What a policy says beside its condition."""
 
     name: str
+    permits: bool
     reason: str
     code: str
-    demand: _Demand | None
+    demand: Demand | None
 
 
 def _errored(seen: _Seen, *, errors: Sequence[str]) -> Deny:
@@ -255,13 +255,14 @@ def _rule(name: str, *, policy: Mapping[str, object]) -> _Rule:
         raise Misconfigured("policy_invalid", detail=f"{where}: needs @id and @reason")
     return _Rule(
         name=where,
+        permits=policy["effect"] == "permit",
         reason=told["reason"],
         code=told.get("code") or "policy_denied",
         demand=_demand(where, told=told),
     )
 
 
-def _demand(where: str, *, told: Mapping[str, str]) -> _Demand | None:
+def _demand(where: str, *, told: Mapping[str, str]) -> Demand | None:
     if "approval" not in told:
         if told.keys() & {"needed", "groups"}:
             raise Misconfigured("policy_invalid", detail=f"{where}: says whom to ask, not to ask")
@@ -274,6 +275,6 @@ def _demand(where: str, *, told: Mapping[str, str]) -> _Demand | None:
     groups = frozenset(g for group in told.get("groups", "").split(",") if (g := group.strip()))
     if "groups" in told and not groups:
         raise Misconfigured("policy_invalid", detail=f"{where}: @groups names none")
-    return _Demand(
+    return Demand(
         role=Role(role) if role else None, needed=int(needed) if needed else None, groups=groups
     )

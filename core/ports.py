@@ -12,6 +12,7 @@ from core.domain.ids import ApprovalId, PrincipalId, RunId, TenantId
 from core.domain.journal import Entry
 from core.domain.model import ModelAnswer, Prompt
 from core.domain.permit import PermittedCall
+from core.domain.policy import PolicyRule
 from core.domain.principal import Caller, Principal, Tenant
 from core.domain.run import CallRecord, Lease, Run, RunStatus, StopCause
 from core.domain.tool import Preview, Tool, ToolCall, ToolResult
@@ -110,6 +111,10 @@ class Policy(Protocol):
 
     def judge(self, facts: Facts) -> Verdict:
         """Return the verdict. Default deny; an error in a policy is a Deny, never an Allow."""
+        ...
+
+    def rules(self) -> Sequence[PolicyRule]:
+        """Return what the policies say, in words and in their order."""
         ...
 
 

@@ -10,6 +10,7 @@ from core.domain.ids import CallId, RunId, call_id_of
 from core.domain.journal import Happened
 from core.domain.principal import Caller
 from core.domain.run import AgentVersion, Conversation, Run, RunKind, RunStatus
+from core.domain.tool import ToolCall
 from core.errors import Conflict, NotFound
 from core.governance.digest import request_digest
 from core.governance.judgement import Judgement
@@ -139,3 +140,15 @@ def actor_of(caller: Caller) -> str:
 def _started(run: Run) -> Happened:
     told: dict[str, Json] = {"task": run.task, "budget_micros": run.agent.budget_micros}
     return Happened(kind=EventKind.STARTED, data=told)
+
+
+def direct_call(caller: Caller, *, tool: str, arguments: JsonObject) -> ToolCall:
+    """Return a call straight from a front door, of no run yet."""
+    return ToolCall(
+        id=CallId(uuid4()),
+        tenant_id=caller.tenant_id,
+        requester=caller.principal,
+        tool=tool,
+        arguments=arguments,
+        via=caller.via,
+    )

@@ -18,6 +18,7 @@ SENTENCES: Mapping[str, str] = {
     "request_failed": "Something went wrong on our side. Nothing more is known here; try again, or tell the operator.",
     "unknown_key": "The key {key} is not known here; remove it.",
     "invalid_arguments": "The arguments of {tool} are not valid: {detail}.",
+    "invalid_prompt": "The arguments of the prompt {prompt} are not valid: {detail}.",
     "unknown_tool": "There is no tool named {tool}. The tools you may use are listed for you.",
     "tool_disabled": "The tool {tool} is switched off for your company. Ask an admin to enable it.",
     # who asked
@@ -102,6 +103,12 @@ SENTENCES: Mapping[str, str] = {
     "wrong_version": "The document is at version {version} now. Read it again before you write.",
     "nothing_to_undo": "This call cannot be undone: {detail}.",
     "too_late_to_undo": "This could be undone for {days} days; that time is over.",
+    "invalid_credential_name": "A credential's name is 1 to 200 letters, digits and . _ : / @ -, and begins with a letter or digit.",
+    "invalid_secret": "A secret is a text of {shortest} characters at least and {longest} bytes at most.",
+    "credential_missing": "There is no credential named {name}. Ask an admin for one.",
+    "credential_expired": "The credential {name} has expired. Sign in there again, or ask an admin to renew it.",
+    "credential_unreadable": "The credential {name} is there but cannot be opened. Tell an admin.",
+    "credential_after_call": "A tool asked for the credential {name} after its call had ended.",
     "nothing_to_verify": "There is nothing to verify: {file} has neither a record nor a block in it.",
     "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
     # addresses that others name

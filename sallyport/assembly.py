@@ -17,7 +17,9 @@ from core.durable.schedule import Job
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
 from core.governance.judge import Judge
+from core.handbook import Handbook
 from core.identity.keys import SigningKey
+from core.identity.master import MasterKeys, NoMasterKey
 from core.identity.tokens import Tokens
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
@@ -29,6 +31,7 @@ from core.runs.stops import cause_of
 from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
+from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
 from core.store.documents import DocumentRepository
@@ -47,6 +50,8 @@ from core.tools.authoring import BoundPack
 from core.tools.builtin.documents.pack import DOCUMENTS
 from core.tools.builtin.tasks.pack import TASKS
 from core.tools.registry import Registry
+from core.tools.vault import StoredVault
+from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.settings import Settings
@@ -82,6 +87,10 @@ class Assembly:
         )
         self.audit = AuditTrail(self.database)
         self.signer = SigningKey.open(settings.store.data_dir)
+        self.cipher = _keyring(settings)
+        self.vault = StoredVault(
+            StoredCredentials(self.database), keyring=self.cipher, clock=self.clock
+        )
         self.tokens = Tokens(
             StoredTokens(self.database, directory=self.directory), clock=self.clock
         )
@@ -89,7 +98,11 @@ class Assembly:
         self.agent = agent or default_agent(model=settings.models.model)
         self.approvals = self.build_approvals()
         self.toolbox = self.build_toolbox()
-        self.judge = Judge(toolbox=self.toolbox, policy=self.build_policy(), clock=self.clock)
+        policy = self.build_policy()
+        self.judge = Judge(toolbox=self.toolbox, policy=policy, clock=self.clock)
+        self.handbook = Handbook(
+            people=self.people, judge=self.judge, policy=policy, packs=self.packs()
+        )
         self.journal = self.build_journal()
         self.door = Door(
             judge=self.judge,
@@ -123,6 +136,10 @@ class Assembly:
     def packs(self) -> Sequence[BoundPack]:
         """Return the packs, each with its store."""
         return (TASKS.bound(self.tasks), DOCUMENTS.bound(self.documents))
+
+    def resealables(self) -> Sequence[Resealable]:
+        """Return what keeps sealed rows beside the vault, for a change of the master key."""
+        return ()
 
     def build_model(self) -> LanguageModel:
         """Return the language model, or the chain of them, that the settings name."""
@@ -173,6 +190,7 @@ class Assembly:
                 runs=self.stored_runs, dispatcher=dispatcher, clock=self.clock, agent=self.agent
             ),
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
+            handbook=self.handbook,
             clock=self.clock,
             renew=self.tokens.renew,
         )
@@ -248,3 +266,16 @@ class Assembly:
             Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
             Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
         )
+
+
+def _keyring(settings: Settings) -> Keyring:
+    """Return the keys that are set, those in the data folder where the database is ours, or none.
+
+    Without a key everything works that needs none.
+    """
+    given = settings.vault.master_key
+    if given is not None:
+        return MasterKeys.of_text(given.get_secret_value())
+    if settings.store.database_url is not None:
+        return NoMasterKey()
+    return MasterKeys.in_folder(settings.store.data_dir)

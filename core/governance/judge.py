@@ -8,7 +8,7 @@ from core.domain.tool import Preview, Tool, ToolCall
 from core.domain.verdict import Deny, RequireApproval, Verdict
 from core.errors import NotFound
 from core.governance.digest import approval_digest
-from core.governance.judgement import Judgement
+from core.governance.judgement import Judgement, Offer
 from core.ports import Clock, Facts, Policy, Standing, ToolBox
 
 
@@ -23,13 +23,19 @@ class Judge:
 
     def offered(self, standing: Standing, *, scopes: frozenset[str], via: str) -> tuple[Tool, ...]:
         """Return the tools that this person may call at all, asking or not, by name."""
-        return tuple(
-            tool
+        return tuple(offer.tool for offer in self.offers(standing, scopes=scopes, via=via))
+
+    def offers(self, standing: Standing, *, scopes: frozenset[str], via: str) -> tuple[Offer, ...]:
+        """Return what :meth:`offered` does, each tool with the verdict that lets it be called."""
+        judged = (
+            (tool, self._verdict(tool, standing=standing, scopes=scopes, arguments={}, via=via))
             for tool in self._toolbox.tools()
             if tool.listed
-            and not isinstance(
-                self._verdict(tool, standing=standing, scopes=scopes, arguments={}, via=via), Deny
-            )
+        )
+        return tuple(
+            Offer(tool=tool, verdict=verdict)
+            for tool, verdict in judged
+            if not isinstance(verdict, Deny)
         )
 
     def has_effect(self, name: str) -> bool:

@@ -27,6 +27,14 @@ class Judgement:
         return self.tool.idempotent and self.tool.version == record.tool_version
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A tool that somebody may call, and whether people are asked; arguments may change that."""
+
+    tool: Tool
+    verdict: Allow | RequireApproval
+
+
 def told(verdict: Verdict) -> JsonObject:
     """Return the verdict as the journal and the audit keep it."""
     match verdict:

@@ -26,6 +26,7 @@ from core.domain.effect import Effect
 from core.domain.ids import TenantId
 from core.domain.principal import Principal, Role
 from core.domain.tool import Preview, Risk, Tool
+from core.tools.prompting import PackPrompt
 from core.tools.schema import schema_of, unbounded
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,63}")
@@ -161,12 +162,16 @@ class Pack(Generic[S]):
 
     name: str
     tools: tuple[PackTool[S], ...]
+    prompts: tuple[PackPrompt[S], ...] = ()
 
     def bound(self, store: S) -> "BoundPack":
         """Return the pack with the store that its tools work on."""
         # Any: here tool and store have been matched, and the registry needs no more of it.
         return BoundPack(
-            name=self.name, tools=cast("tuple[PackTool[Any], ...]", self.tools), store=store
+            name=self.name,
+            tools=cast("tuple[PackTool[Any], ...]", self.tools),
+            store=store,
+            prompts=cast("tuple[PackPrompt[Any], ...]", self.prompts),
         )
 
 
@@ -177,6 +182,7 @@ class BoundPack:
     name: str
     tools: tuple[PackTool[Any], ...]
     store: object
+    prompts: tuple[PackPrompt[Any], ...] = ()
 
 
 @overload
