@@ -51,6 +51,12 @@ class StoreSettings(_Concern):
     database_url: SecretStr | None = None
 
 
+class VaultSettings(_Concern):
+    """What seals credentials: keys of 32 bytes in base64, separated by commas, the newest first."""
+
+    master_key: SecretStr | None = None
+
+
 class HttpSettings(_Concern):
     """Where we listen, and how others reach us."""
 
@@ -100,6 +106,7 @@ class Settings(_Concern):
     """All settings, one model per concern."""
 
     store: StoreSettings = StoreSettings()
+    vault: VaultSettings = VaultSettings()
     http: HttpSettings = HttpSettings()
     models: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -108,6 +115,7 @@ class Settings(_Concern):
 
 _CONCERNS: Mapping[str, type[_Concern]] = {
     "store": StoreSettings,
+    "vault": VaultSettings,
     "http": HttpSettings,
     "models": ModelSettings,
     "worker": WorkerSettings,

@@ -75,9 +75,13 @@ class MasterKeys:
         return cls(_read(path), reread=lambda: _read(path))
 
     @property
-    def key_id(self) -> str:
+    def newest(self) -> str:
         """The id of the key that seals, in hex; it tells nothing about the key."""
         return self._newest.hex()
+
+    def key_id_of(self, sealed: bytes) -> str:
+        """Return the id of the key that ``sealed`` says it was sealed under, in hex."""
+        return sealed[len(_FORMAT) : _HEAD_BYTES].hex()
 
     def seal(self, plaintext: bytes, *, context: str) -> bytes:
         """Return ``plaintext`` sealed, under the newest key; ``context`` is bound to it."""
@@ -106,6 +110,16 @@ class MasterKeys:
         except (InvalidTag, ValueError) as error:
             raise Misconfigured("master_key_unknown", key_id=key_id.hex()) from error
 
+    def reseal(self, sealed: bytes, *, context: str) -> bytes | None:
+        """Return the same under the newest key, None where it is under that already.
+
+        Raises:
+            Misconfigured: ``master_key_unknown``, as ``open``.
+        """
+        if self.key_id_of(sealed) == self.newest:
+            return None
+        return self.seal(self.open(sealed, context=context), context=context)
+
     def _take(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != _KEY_BYTES for key in keys):
             raise Misconfigured("master_key_invalid", key="keys", detail="each key is 32 bytes")
@@ -114,28 +128,34 @@ class MasterKeys:
 
 
 class NoMasterKey:
-    """The Cipher of an installation that was given no key: whoever needs it is told to set one."""
+    """The Keyring of an installation that was given no key: whoever needs it is told to set one."""
 
     @property
-    def key_id(self) -> str:
-        """The id of the key that seals: none."""
-        return ""
-
-    def seal(self, plaintext: bytes, *, context: str) -> NoReturn:
-        """Refuse.
+    def newest(self) -> NoReturn:
+        """Refuse, as everything here does.
 
         Raises:
             Misconfigured: ``master_key_missing``, always.
         """
+        raise Misconfigured("master_key_missing")
+
+    def key_id_of(self, sealed: bytes) -> NoReturn:
+        """Refuse."""
+        del sealed
+        raise Misconfigured("master_key_missing")
+
+    def reseal(self, sealed: bytes, *, context: str) -> NoReturn:
+        """Refuse."""
+        del sealed, context
+        raise Misconfigured("master_key_missing")
+
+    def seal(self, plaintext: bytes, *, context: str) -> NoReturn:
+        """Refuse."""
         del plaintext, context
         raise Misconfigured("master_key_missing")
 
     def open(self, sealed: bytes, *, context: str) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            Misconfigured: ``master_key_missing``, always.
-        """
+        """Refuse."""
         del sealed, context
         raise Misconfigured("master_key_missing")
 
@@ -151,11 +171,6 @@ def put_new_key_first(folder: Path) -> str:
     newest = secrets.token_bytes(_KEY_BYTES)
     _draft(path, keys=[newest, *_read(path)]).replace(path)
     return _id_of(newest).hex()
-
-
-def key_id_of(sealed: bytes) -> str:
-    """Return the id of the key that ``sealed`` says it was sealed under, in hex."""
-    return sealed[len(_FORMAT) : _HEAD_BYTES].hex()
 
 
 def _id_of(key: bytes) -> bytes:
