@@ -23,6 +23,7 @@ from core.domain.principal import Principal
 from core.errors import NotFound, ToolFailed
 from core.store.database import Database
 from core.store.effects import Effects, Once
+from core.store.suggestions import likeliest
 from core.store.tables import document_versions, documents, principals
 
 _DOCUMENTS = UUID("5a11f0e7-0000-4000-8000-000000000013")
@@ -70,6 +71,15 @@ class DocumentRepository:
         async with self._database.for_tenant(viewer.tenant_id) as connection:
             rows = await connection.execute(query)
             return [Found(document=_document_of(row), snippet=row.snippet) for row in rows]
+
+    async def titled(self, viewer: Principal, *, containing: str, limit: int) -> Sequence[Document]:
+        """Return documents whose title holds the text, those that begin with it first."""
+        query = _of(viewer).where(documents.c.deleted_at.is_(None))
+        async with self._database.for_tenant(viewer.tenant_id) as connection:
+            rows = await connection.execute(
+                likeliest(query, named=documents.c.title, text=containing).limit(limit)
+            )
+            return [_document_of(row) for row in rows]
 
     async def document(self, viewer: Principal, *, document_id: DocumentId) -> DocumentText:
         """Return one document with its content.

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+
+# Any: SQLAlchemy types a row by the tuple of its columns.
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, insert, or_, tuple_, update
+from sqlalchemy import Select, func, insert, or_, tuple_, update
 
 from core.domain.effect import Effect
 from core.domain.principal import Principal
@@ -24,6 +26,7 @@ from core.domain.task import (
 from core.errors import NotFound, ToolFailed
 from core.store.database import Database
 from core.store.effects import Effects, Once
+from core.store.suggestions import emails_like, project_names_like, task_ids_like
 from core.store.tables import messages, tasks
 from core.store.task_queries import (
     active_project,
@@ -83,6 +86,20 @@ class TaskRepository:
         """
         async with self._database.for_tenant(viewer.tenant_id) as connection:
             return await active_project(connection, viewer=viewer, project_id=project_id)
+
+    async def project_names(
+        self, viewer: Principal, *, containing: str, limit: int
+    ) -> Sequence[str]:
+        """Return names of the projects that hold the text, those that begin with it first."""
+        return await self._first(project_names_like(viewer, text=containing), viewer, limit)
+
+    async def task_ids(self, viewer: Principal, *, titled: str, limit: int) -> Sequence[str]:
+        """Return ids of the tasks whose title holds the text, those that begin with it first."""
+        return await self._first(task_ids_like(viewer, text=titled), viewer, limit)
+
+    async def emails(self, viewer: Principal, *, containing: str, limit: int) -> Sequence[str]:
+        """Return emails of the enabled people that hold the text, beginnings first."""
+        return await self._first(emails_like(viewer, text=containing), viewer, limit)
 
     async def person_email(self, viewer: Principal, *, named: str) -> str:
         """Return the email of an enabled person, given by email or id.
@@ -327,6 +344,12 @@ class TaskRepository:
                 )
                 once.record({"message_id": str(message_id)})
         return message_id
+
+    async def _first(
+        self, query: Select[tuple[Any]], viewer: Principal, limit: int
+    ) -> Sequence[str]:
+        async with self._database.for_tenant(viewer.tenant_id) as connection:
+            return [str(one) for one in await connection.scalars(query.limit(limit))]
 
 
 async def _change(

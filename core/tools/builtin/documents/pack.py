@@ -2,6 +2,7 @@
 
 from core.tools.authoring import Pack
 from core.tools.builtin.documents.delete_document import delete_document
+from core.tools.builtin.documents.prompts import PROMPTS
 from core.tools.builtin.documents.read_document import read_document
 from core.tools.builtin.documents.restore_document import restore_document
 from core.tools.builtin.documents.search_documents import search_documents
@@ -20,4 +21,5 @@ DOCUMENTS: Pack[DocumentStore] = Pack(
         take_back_document_write,
         restore_document,
     ),
+    prompts=PROMPTS,
 )

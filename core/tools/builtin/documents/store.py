@@ -21,6 +21,10 @@ class DocumentStore(Protocol):
         """Return documents that hold every word in title or content."""
         ...
 
+    async def titled(self, viewer: Principal, *, containing: str, limit: int) -> Sequence[Document]:
+        """Return documents by title, those that begin with the text first."""
+        ...
+
     async def document(self, viewer: Principal, *, document_id: DocumentId) -> DocumentText:
         """Return one document with its content."""
         ...

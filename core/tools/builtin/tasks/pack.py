@@ -6,6 +6,7 @@ from core.tools.builtin.tasks.create_task import create_task
 from core.tools.builtin.tasks.delete_task import delete_task
 from core.tools.builtin.tasks.list_projects import list_projects
 from core.tools.builtin.tasks.list_tasks_in_project import list_tasks_in_project
+from core.tools.builtin.tasks.prompts import PROMPTS
 from core.tools.builtin.tasks.put_back_assignee import put_back_assignee
 from core.tools.builtin.tasks.put_back_task_status import put_back_task_status
 from core.tools.builtin.tasks.remove_created_task import remove_created_task
@@ -30,4 +31,5 @@ TASKS: Pack[TaskStore] = Pack(
         remove_created_task,
         restore_task,
     ),
+    prompts=PROMPTS,
 )

@@ -41,6 +41,20 @@ class TaskStore(Protocol):
         """Return the email of an enabled person, given by email or id."""
         ...
 
+    async def project_names(
+        self, viewer: Principal, *, containing: str, limit: int
+    ) -> Sequence[str]:
+        """Return names of projects, those that begin with the text first."""
+        ...
+
+    async def task_ids(self, viewer: Principal, *, titled: str, limit: int) -> Sequence[str]:
+        """Return ids of tasks by words of the title, those that begin with the text first."""
+        ...
+
+    async def emails(self, viewer: Principal, *, containing: str, limit: int) -> Sequence[str]:
+        """Return emails of enabled people, those that begin with the text first."""
+        ...
+
     async def tasks_of(
         self,
         viewer: Principal,
