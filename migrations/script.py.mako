@@ -4,7 +4,7 @@ Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}
 """
 
-from alembic import op
+from migrations.beside import refuse_to_go_back, run_sql_of
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -14,10 +14,9 @@ depends_on = None
 
 def upgrade() -> None:
     """${message}."""
-    op.execute("")
+    run_sql_of(__file__)
 
 
 def downgrade() -> None:
-    """Refuse: migrations expand, backfill and contract; none goes back."""
-    message = "write a migration that goes forward"
-    raise RuntimeError(message)
+    """Refuse."""
+    refuse_to_go_back()

@@ -4,9 +4,7 @@ Revision ID: 0001
 Revises:
 """
 
-from pathlib import Path
-
-from alembic import op
+from migrations.beside import refuse_to_go_back, run_sql_of
 
 revision = "0001"
 down_revision = None
@@ -16,12 +14,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Create everything."""
-    statements = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    # The driver's own cursor: many statements in one text, and no parameters to look for in it.
-    op.get_bind().connection.cursor().execute(statements)
+    run_sql_of(__file__)
 
 
 def downgrade() -> None:
-    """Refuse: the first migration is undone by dropping the database."""
-    message = "drop the database instead"
-    raise RuntimeError(message)
+    """Refuse."""
+    refuse_to_go_back()

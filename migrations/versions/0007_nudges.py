@@ -4,9 +4,7 @@ Revision ID: 0007
 Revises: 0006
 """
 
-from pathlib import Path
-
-from alembic import op
+from migrations.beside import refuse_to_go_back, run_sql_of
 
 revision = "0007"
 down_revision = "0006"
@@ -16,11 +14,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Create what is new."""
-    statements = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    op.get_bind().connection.cursor().execute(statements)
+    run_sql_of(__file__)
 
 
 def downgrade() -> None:
-    """Refuse: what was wrong is mended by the next migration."""
-    message = "restore a backup instead"
-    raise RuntimeError(message)
+    """Refuse."""
+    refuse_to_go_back()
