@@ -11,7 +11,7 @@ from core.domain.ids import TenantId
 from core.domain.principal import SCOPES_OF_ROLE, Audience, Caller, Principal, scopes_held
 from core.domain.sign_in import IdentityProvider
 from core.errors import Refused, Unauthenticated
-from core.identity.federation import email_of
+from core.identity.accounts import email_of
 from core.identity.oidc import OpenId, texts
 
 # No token of another's making decides: people do that on a page, as themselves.

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -17,19 +16,16 @@ from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Principal, Role
 from core.domain.sign_in import How, IdentityProvider, RoundTrip
 from core.errors import Forbidden, NotFound, Refused, SallyportError, Unauthenticated
-from core.identity.oidc import Client, Configuration, OpenId, texts
+from core.identity.accounts import Account, account_of
 from core.identity.browser_sessions import AuditSink, own_path
+from core.identity.oidc import Client, Configuration, OpenId, texts
 from core.ports import Clock
 from core.vault import Vault
 
 _TRIP_LIFE: Final = timedelta(minutes=10)
 _RANDOM_BYTES: Final = 32
 _STATE: Final = re.compile(r"([0-9a-f]{32})\.[A-Za-z0-9_-]{43}", re.ASCII)
-_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.ASCII)
-_LONGEST_EMAIL: Final = 254
 _ERROR: Final = re.compile(r"[a-z_]{1,64}", re.ASCII)
-_MOST_GROUPS: Final = 200
-_LONGEST_GROUP: Final = 200
 
 
 class Providers(Protocol):
@@ -113,16 +109,6 @@ class Arrival:
     code: str
     issuer: str
     error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """An account as a provider vouches for it, checked against what it may vouch for."""
-
-    issuer: str
-    subject: str
-    email: str
-    groups: frozenset[str]
 
 
 class Federation:
@@ -360,53 +346,6 @@ class Federation:
                 tenant_id, at=self._clock.now(), action=action, actor=actor, content=content
             )
         )
-
-
-def account_of(claims: JsonObject, *, provider: IdentityProvider) -> Account:
-    """Return the account that verified claims tell of, if the provider may speak for it.
-
-    Raises:
-        Forbidden: ``email_not_verified``, ``email_not_allowed``, ``groups_not_told``.
-    """
-    return Account(
-        issuer=provider.issuer,
-        subject=str(claims["sub"]),
-        email=email_of(claims, provider=provider),
-        groups=_groups(claims, provider=provider) if provider.group_roles else frozenset(),
-    )
-
-
-def email_of(claims: JsonObject, *, provider: IdentityProvider) -> str:
-    """Return the email of verified claims, if the provider may speak for it.
-
-    Raises:
-        Forbidden: ``email_not_verified``, ``email_not_allowed``.
-    """
-    told, verified = claims.get("email"), claims.get("email_verified")
-    if provider.trusts_email and verified is None:
-        # Entra never says it, and gives some people a user name in place of an email.
-        told = told or claims.get("preferred_username")
-    elif verified not in {True, "true"}:
-        raise Forbidden("email_not_verified")
-    email = told.lower() if isinstance(told, str) else ""
-    shape = _EMAIL.fullmatch(email)
-    if shape is None or len(email) > _LONGEST_EMAIL:
-        raise Forbidden("email_not_verified")
-    if shape[1] not in provider.email_domains:
-        raise Forbidden("email_not_allowed", domain=shape[1])
-    return email
-
-
-def _groups(claims: JsonObject, *, provider: IdentityProvider) -> frozenset[str]:
-    elsewhere = claims.get("_claim_names")
-    if isinstance(elsewhere, Mapping) and provider.groups_claim in elsewhere:
-        # Entra leaves groups out where there are very many: that is not the same as none.
-        raise Forbidden("groups_not_told", claim=provider.groups_claim)
-    groups = texts(claims.get(provider.groups_claim))
-    if len(groups) > _MOST_GROUPS:
-        # Only what can change a role is worth keeping of so many.
-        groups = tuple(group for group in groups if group in provider.group_roles)
-    return frozenset(group for group in groups if group and len(group) <= _LONGEST_GROUP)
 
 
 def _scopes(provider: IdentityProvider, configuration: Configuration) -> tuple[str, ...]:
