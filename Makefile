@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint types contracts peers soak bench format lock migration clean
+.PHONY: help setup demo test check lint types contracts peers conformance soak bench format lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ demo: $(STAMP) ## the story in the terminal; ARGS="--auto --json" plays both peo
 	@$(BIN)/sallyport demo $(ARGS)
 
 test: $(STAMP) ## the whole test suite; needs no server, account or key
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not peer" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak and not peer and not conformance" $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -40,6 +40,9 @@ check: lint types contracts test ## lint, types, import contracts and the tests
 
 peers: $(STAMP) ## tests against outside peers (installs npm packages into an ignored folder)
 	@$(BIN)/python -m pytest -m peer $(ARGS)
+
+conformance: $(STAMP) ## the public conformance suite for MCP, scenario by scenario (needs Node.js)
+	@$(BIN)/python -m pytest -m conformance -rs $(ARGS)
 
 soak: $(STAMP) ## the long crash, race and load suites
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
