@@ -131,7 +131,7 @@ class Assembly:
 
     def build_toolbox(self) -> ToolBox:
         """Return the registered tools."""
-        return Registry(self.packs(), clock=self.clock)
+        return Registry(self.packs(), clock=self.clock, credentials=self.vault)
 
     def packs(self) -> Sequence[BoundPack]:
         """Return the packs, each with its store."""

@@ -10,6 +10,8 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
+from core.domain.canonical import JsonObject
+from core.domain.eraser import LOG_KEY, Eraser
 from core.errors import Misconfigured
 
 _GONE: Final = "[redacted]"
@@ -103,8 +105,15 @@ def configure_logs(*, json: bool, level: str, stream: TextIO | None = None) -> N
 
 
 def redact(_logger: WrappedLogger, _method: str, event: Event) -> Event:
-    """Take out of an entry, however deep, whatever looks like a credential or is called one."""
-    return cast("Event", _clean(event, depth=0))
+    """Take out of an entry, however deep, whatever looks like a credential or is called one.
+
+    While a tool has credentials in use, those too, whatever they look like.
+    """
+    in_use = event.pop(LOG_KEY, None)
+    cleaned = cast("Event", _clean(event, depth=0))
+    if isinstance(in_use, Eraser) and in_use:
+        return dict(in_use.object(cast("JsonObject", cleaned)))
+    return cleaned
 
 
 def _clean(value: object, *, depth: int) -> object:

@@ -9,6 +9,7 @@ from typing import (
     Any,
     Generic,
     Literal,
+    Protocol,
     TypedDict,
     TypeVar,
     Unpack,
@@ -54,6 +55,14 @@ S = TypeVar("S")
 O = TypeVar("O", bound=Output)  # noqa: E741 - stands beside A and S
 
 
+class Credentials(Protocol):
+    """Hands out secrets by name, for one call."""
+
+    async def reveal(self, name: str) -> str:
+        """Return the secret; see ``Context.credential``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Generic[S_co]):
     """For whom a tool works, and with what: never an argument, so that no model can choose it."""
@@ -62,6 +71,20 @@ class Context(Generic[S_co]):
     principal: Principal
     store: S_co
     now: datetime
+    credentials: Credentials = field(repr=False)
+
+    async def credential(self, name: str) -> str:
+        """Return a secret of the vault: the person's own of that name, else the company's.
+
+        For the request that this call makes, and nothing else: asked for each time, never kept.
+        What the tool returns, raises or logs has ``[credential]`` in its place.
+
+        Raises:
+            NotFound: ``credential_missing``.
+            Forbidden: ``credential_expired``; ``credential_after_call``.
+            ToolFailed: ``credential_unreadable``.
+        """
+        return await self.credentials.reveal(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ import jsonschema_rs
 import pydantic
 import structlog
 
-from core.domain.canonical import JsonObject
+from core.domain.canonical import JsonObject, canonical_json
 from core.domain.effect import Effect
+from core.domain.eraser import Eraser
 from core.domain.permit import PermittedCall
 from core.domain.tool import Failed, Inverse, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.errors import (
@@ -38,6 +39,13 @@ from core.tools.authoring import (
     PackTool,
 )
 from core.tools.faults import MASK, model_fault, schema_fault, unstorable
+from core.tools.handing_out import (
+    CredentialSource,
+    HandingOut,
+    NoCredentials,
+    failed_erased,
+    preview_erased,
+)
 from core.words import sentence_of
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -67,14 +75,18 @@ class Registry:
         packs: Sequence[BoundPack],
         *,
         clock: Clock,
+        credentials: CredentialSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the packs, in any order; ``sleep`` waits between attempts.
+        """Take the packs, in any order, and where tools get the credentials that they name.
+
+        ``sleep`` waits between attempts.
 
         Raises:
             Misconfigured: ``invalid_setting``: two tools share a name, or an undo names no tool.
         """
         self._clock = clock
+        self._credentials = credentials or NoCredentials()
         self._sleep = sleep
         # Bound once: doing so for each call costs more than its line that nobody reads.
         self._log = _log.bind()
@@ -122,28 +134,34 @@ class Registry:
             return None
         _check_tenant(call)
         arguments = _parsed(entry, call.arguments)
+        handing_out = HandingOut(self._credentials, call=call)
         context = Context(
             tenant_id=call.tenant_id,
             principal=call.requester,
             store=entry.store,
             now=self._clock.now(),
+            credentials=handing_out,
         )
-        try:
-            preview = await entry.authored.previewer(arguments, context)
-        except ToolFailed as error:
-            raise Conflict(error.code, **error.facts) from error
-        except SallyportError:
-            raise
-        except Exception as error:
-            _crashed(call, error=error)
-            raise Conflict("tool_error", tool=call.tool) from error
+        with handing_out.in_use() as eraser:
+            try:
+                preview = await entry.authored.previewer(arguments, context)
+            except ToolFailed as error:
+                raise Conflict(error.code, **error.facts) from error
+            except SallyportError:
+                raise
+            except Exception as error:
+                _crashed(call, error=error)
+                raise Conflict("tool_error", tool=call.tool) from error
+        preview = preview_erased(preview, eraser=eraser)
         return replace(preview, reversible=entry.tool.reversible)
 
     async def call(self, permitted: PermittedCall) -> ToolResult:
         """Make the call. Failures are results, but for LeaseLost and a database that is away."""
         call = permitted.call
         begun = self._clock.monotonic()
-        result = await self._result(permitted)
+        handing_out = HandingOut(self._credentials, call=call)
+        with handing_out.in_use() as eraser:
+            result = await self._result(permitted, handing_out=handing_out, eraser=eraser)
         # The journal and the audit hold every call; this line is for whoever debugs a tool.
         self._log.debug(
             "tool.called",
@@ -156,17 +174,19 @@ class Registry:
         )
         return result
 
-    async def _result(self, permitted: PermittedCall) -> ToolResult:
+    async def _result(
+        self, permitted: PermittedCall, *, handing_out: HandingOut, eraser: Eraser
+    ) -> ToolResult:
         call = permitted.call
         try:
             entry = self._known(call.tool)
             _check_tenant(call)
             arguments = _parsed(entry, call.arguments)
-            context = self._context(entry, permitted=permitted)
+            context = self._context(entry, permitted=permitted, handing_out=handing_out)
             returned = await self._attempted(entry, arguments=arguments, context=context)
-            return self._succeeded(entry, returned=returned)
+            return self._succeeded(entry, returned=returned, eraser=eraser)
         except (Refused, ToolFailed) as error:
-            return _failed(error)
+            return failed_erased(_failed(error), eraser=eraser)
         except Unavailable as error:
             if error.code == _DATABASE_AWAY:
                 # The effect may be committed and its answer lost: only the journal's reader,
@@ -191,17 +211,24 @@ class Registry:
             await self._sleep(seconds)
         return await entry.authored.body(arguments, context)
 
-    def _context(self, entry: _Entry, *, permitted: PermittedCall) -> Context[object]:
+    def _context(
+        self, entry: _Entry, *, permitted: PermittedCall, handing_out: HandingOut
+    ) -> Context[object]:
         call, now = permitted.call, self._clock.now()
         if not entry.tool.risk.has_effect:
             return Context(
-                tenant_id=call.tenant_id, principal=call.requester, store=entry.store, now=now
+                tenant_id=call.tenant_id,
+                principal=call.requester,
+                store=entry.store,
+                now=now,
+                credentials=handing_out,
             )
         return EffectContext(
             tenant_id=call.tenant_id,
             principal=call.requester,
             store=entry.store,
             now=now,
+            credentials=handing_out,
             effect=Effect(
                 tenant_id=call.tenant_id,
                 principal=call.requester,
@@ -212,16 +239,24 @@ class Registry:
             ),
         )
 
-    def _succeeded(self, entry: _Entry, *, returned: Output | Done[Output]) -> ToolResult:
+    def _succeeded(
+        self, entry: _Entry, *, returned: Output | Done[Output], eraser: Eraser
+    ) -> ToolResult:
         inverse = None
         if isinstance(returned, Done):
             undo = self._known(entry.authored.undo or "")
             if not isinstance(returned.undo, undo.authored.arguments):
                 raise TypeError(f"{undo.tool.name} does not take {type(returned.undo).__name__}")
-            inverse = Inverse(tool=undo.tool.name, arguments=returned.undo.model_dump(mode="json"))
+            arguments: JsonObject = returned.undo.model_dump(mode="json")
+            inverse = Inverse(tool=undo.tool.name, arguments=eraser.object(arguments))
             returned = returned.output
-        output = returned.model_dump(mode="json")
-        if not entry.returns.is_valid(output) or unstorable(output):
+        output = eraser.object(returned.model_dump(mode="json"))
+        if (
+            not entry.returns.is_valid(dict(output))
+            or unstorable(output)
+            # A number that is a secret cannot be blotted out and stay a number.
+            or (eraser and eraser.finds(canonical_json(output)))
+        ):
             _log.error("tool.result_invalid", tool=entry.tool.name)
             return _failed(ToolFailed("tool_result_invalid", tool=entry.tool.name))
         return Succeeded(output=output, inverse=inverse)
