@@ -119,12 +119,14 @@ class App:
         """
         _need(caller, "tools:call")
         call = direct_call(caller, tool=tool, arguments=arguments)
-        if not self._judge.has_effect(tool):
+        # What the tenant has beside the registered tools, only its standing tells.
+        standing = None if self._judge.is_registered(tool) else await self._fresh_standing(caller)
+        if not self._judge.has_effect(tool, standing=standing):
             return CallView(record=await self._answered(caller, call))
-        made = await self._made_before(caller, call, client_key=client_key)
+        standing = standing or await self._fresh_standing(caller)
+        made = await self._made_before(caller, call, standing=standing, client_key=client_key)
         if made is not None:
             return await self._settled(caller, call_id=made, wait_seconds=wait_seconds)
-        standing = await self._fresh_standing(caller)
         judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)
         started = await self._starter.start_call(caller, judgement=judgement, client_key=client_key)
         call_id = call_id_of(started.run_id, step=0, index=0)
@@ -344,7 +346,7 @@ class App:
         raise Unavailable("configuration_changing")
 
     async def _made_before(
-        self, caller: Caller, call: ToolCall, *, client_key: str | None
+        self, caller: Caller, call: ToolCall, *, standing: Standing, client_key: str | None
     ) -> CallId | None:
         """Return the call under this key: what it changed may make it impossible by now."""
         if client_key is None:
@@ -356,7 +358,7 @@ class App:
             return None
         if (record.call.tool, record.call.arguments) != (
             call.tool,
-            self._judge.checked(call).arguments,
+            self._judge.checked(call, standing=standing).arguments,
         ):
             raise Conflict("key_reused")
         return record.call.id

@@ -1,7 +1,7 @@
 """The seams: what the logic asks of the world, one Protocol each."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -87,6 +87,7 @@ class ToolBox(Protocol):
         Raises:
             LeaseLost: another worker drives the run now.
             Unavailable: ``database_unavailable``: our own; the effect may have happened.
+            TimeoutError: no answer came, and none will: the effect may have happened.
         """
         ...
 
@@ -122,12 +123,16 @@ class Policy(Protocol):
 class Standing:
     """Who somebody is right now: tenant with epoch, roles, what is switched off.
 
-    A verdict made from it holds only while the tenant's epoch is the same.
+    A verdict made from it holds only while the tenant's epoch is the same. ``tools`` are those that
+    the tenant has beside the registered ones, by name; ``held_tools`` those of them that are not
+    what was accepted any more.
     """
 
     tenant: Tenant
     principal: Principal
     disabled_tools: frozenset[str]
+    tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    held_tools: frozenset[str] = frozenset()
 
 
 class People(Protocol):

@@ -110,7 +110,10 @@ SENTENCES: Mapping[str, str] = {
     "credential_unreadable": "The credential {name} is there but cannot be opened. Tell an admin.",
     "credential_after_call": "A tool asked for the credential {name} after its call had ended.",
     "nothing_to_verify": "There is nothing to verify: {file} has neither a record nor a block in it.",
+    "too_many_streams": "Too many streams are open for you or your company. Close one, or try again in {retry_after_seconds} seconds.",
     "rate_limited": "Too many calls of {tool} at once. Try again in {retry_after_seconds} seconds.",
+    # upstream servers
+    "upstream_changed": "{tool} is not what was accepted any more: its server has changed it, or dropped it. An admin has to accept it first.",
     # addresses that others name
     "address_refused": "The address {host} may not be called: {detail}.",
     "address_unreachable": "The address {host} cannot be reached now.",

@@ -81,22 +81,23 @@ class Door:
         """
         try:
             judgement = await self._admitted(call, standing=standing, scopes=scopes)
-            if isinstance(judgement.verdict, RequireApproval):
-                # Only a run can wait for people.
+            if isinstance(judgement.verdict, RequireApproval):  # only a run can wait for people
                 raise Forbidden("needs_approval", tool=call.tool, reason=judgement.verdict.reason)
+            if judgement.tool.risk.has_effect:  # it had none when the caller looked
+                raise StaleEpoch("stale_epoch")
         except Refused as refusal:
             await self._check_fresh(standing)
             await self._turn_away(call, refusal=refusal)
             raise
-        begun = self._clock.monotonic()
-        result = await self._call(judgement, lease=None) or timed_out(judgement.tool)
+        begun, tool = self._clock.monotonic(), judgement.tool
+        result = await self._call(judgement, lease=None) or timed_out(tool)
         record = CallRecord(
             call=judgement.call,
             state=state_of(result),
             result=result,
-            tool_version=judgement.tool.version,
+            tool_version=tool.version,
             verdict=told(judgement.verdict),
-            cost_micros=judgement.tool.cost_micros,
+            cost_micros=tool.cost_micros,
             duration_ms=self._since(begun),
         )
         audit = audit_of(

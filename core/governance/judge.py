@@ -6,7 +6,7 @@ from core.domain.canonical import JsonObject, storable
 from core.domain.run import CallRecord
 from core.domain.tool import Preview, Tool, ToolCall
 from core.domain.verdict import Deny, RequireApproval, Verdict
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.governance.digest import approval_digest
 from core.governance.judgement import Judgement, Offer
 from core.ports import Clock, Facts, Policy, Standing, ToolBox
@@ -29,7 +29,7 @@ class Judge:
         """Return what :meth:`offered` does, each tool with the verdict that lets it be called."""
         judged = (
             (tool, self._verdict(tool, standing=standing, scopes=scopes, arguments={}, via=via))
-            for tool in self._toolbox.tools()
+            for tool in (*self._toolbox.tools(), *standing.tools.values())
             if tool.listed
         )
         return tuple(
@@ -38,19 +38,27 @@ class Judge:
             if not isinstance(verdict, Deny)
         )
 
-    def has_effect(self, name: str) -> bool:
-        """Return whether a tool changes anything; what is not registered does nothing."""
-        tool = self._toolbox.find(name)
+    def is_registered(self, name: str) -> bool:
+        """Return whether every tenant has a tool of this name, unless it is switched off."""
+        return self._toolbox.find(name) is not None
+
+    def has_effect(self, name: str, *, standing: Standing | None = None) -> bool:
+        """Return whether a tool changes anything; one that is not there does nothing.
+
+        Without a ``standing``, the registered tools are all there are.
+        """
+        tool = self._toolbox.find(name) or (standing.tools.get(name) if standing else None)
         return tool is not None and tool.risk.has_effect
 
-    def checked(self, call: ToolCall) -> ToolCall:
+    def checked(self, call: ToolCall, *, standing: Standing) -> ToolCall:
         """Return the call with its arguments as the tool takes them.
 
         Raises:
             NotFound: ``unknown_tool``.
+            Conflict: ``upstream_changed``.
             InvalidInput: the arguments do not fit.
         """
-        return self._checked(call, tool=self._found(call))
+        return self._checked(call, tool=self._found(call, standing=standing))
 
     async def judge(
         self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]
@@ -61,8 +69,9 @@ class Judge:
             NotFound: ``unknown_tool``, or an argument names what is not there.
             InvalidInput: the arguments do not fit.
             Forbidden: the tool itself refuses this person.
+            Conflict: ``upstream_changed``: the tool is not what was accepted any more.
         """
-        tool = self._found(call)
+        tool = self._found(call, standing=standing)
         checked = self._checked(call, tool=tool)
         verdict = self._verdict(
             tool, standing=standing, scopes=scopes, arguments=checked.arguments, via=call.via
@@ -96,9 +105,10 @@ class Judge:
 
         Raises:
             NotFound: ``unknown_tool``.
+            Conflict: ``upstream_changed``.
             InvalidInput: the arguments do not fit any more.
         """
-        tool = self._found(call)
+        tool = self._found(call, standing=standing)
         checked = self._checked(call, tool=tool)
         preview = Preview(summary=tool.name)
         if record.preview is not None:
@@ -122,8 +132,10 @@ class Judge:
     def _checked(self, call: ToolCall, *, tool: Tool) -> ToolCall:
         return replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
 
-    def _found(self, call: ToolCall) -> Tool:
-        tool = self._toolbox.find(call.tool)
+    def _found(self, call: ToolCall, *, standing: Standing) -> Tool:
+        if call.tool in standing.held_tools:
+            raise Conflict("upstream_changed", tool=call.tool)
+        tool = self._toolbox.find(call.tool) or standing.tools.get(call.tool)
         if tool is None or not (tool.listed or call.via == "undo"):
             raise NotFound("unknown_tool", tool=storable(call.tool[:200]))
         return tool

@@ -160,7 +160,10 @@ class Loop:
         blocked: set[int] = set()
         for wave in waves(
             [record.call for record in records],
-            has_effect=[self._judge.has_effect(record.call.tool) for record in records],
+            has_effect=[
+                self._judge.has_effect(record.call.tool, standing=drive.passage.standing)
+                for record in records
+            ],
         ):
             due = [at for at in wave if not records[at].state.is_settled]
             if not due or blocked:

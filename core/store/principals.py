@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.domain.ids import PrincipalId, TenantId
@@ -12,6 +12,8 @@ from core.errors import Conflict, NotFound
 from core.ports import Standing
 from core.store.database import Database
 from core.store.tables import principals, tenants, tool_settings
+from core.store.upstream_rows import held_of, tools_of
+from core.store.upstream_tables import upstream_tools
 
 _TOOLS = 1000
 
@@ -128,12 +130,15 @@ class StoredPeople:
                 )
             ).one_or_none()
             tools = (await connection.execute(disabled.limit(_TOOLS))).scalars().all()
+            theirs = (await connection.execute(_upstream_tools(tenant_id))).all()
         if tenant is None or person is None:
             raise NotFound("not_found", noun="person")
         return Standing(
             tenant=tenant_of(tenant),
             principal=principal_of(person),
             disabled_tools=frozenset(tools),
+            tools=tools_of(theirs),
+            held_tools=held_of(theirs),
         )
 
     async def disabled_tools(self, tenant_id: TenantId) -> frozenset[str]:
@@ -176,6 +181,17 @@ class StoredPeople:
                     set_={"enabled": enabled},
                 )
             )
+
+
+def _upstream_tools(tenant_id: TenantId) -> Select[tuple[object, ...]]:
+    """Those that were accepted once, in so far as the door looks at them."""
+    unseen = [column for column in upstream_tools.c if column.name not in {"seen", "seen_digest"}]
+    return (
+        select(*unseen)
+        .where(upstream_tools.c.tenant_id == tenant_id, upstream_tools.c.state != "new")
+        .order_by(upstream_tools.c.name)
+        .limit(_TOOLS)
+    )
 
 
 def principal_of(row: Row[tuple[object, ...]]) -> Principal:

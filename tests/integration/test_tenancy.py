@@ -5,14 +5,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from core.store import sign_in_tables, signing_tables, vault_tables
+from core.store import sign_in_tables, signing_tables, upstream_tables, vault_tables
 from core.store.database import Database
 from core.store.tables import metadata, principals
 from tests.builders import make_person, make_tenant
 from tests.conftest import Urls
 
 # Imported, so that the metadata knows their tables.
-_PARTS = (sign_in_tables, signing_tables, vault_tables)
+_PARTS = (sign_in_tables, signing_tables, upstream_tables, vault_tables)
 
 
 def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
@@ -65,6 +65,8 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         "directory_due_approvals",
         "directory_due_segments",
         "directory_link",
+        "directory_oauth_code",
+        "directory_oauth_refresh_token",
         "directory_session",
         "directory_tenant",
         "directory_tenant_of_issuer",
