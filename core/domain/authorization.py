@@ -7,6 +7,7 @@ from uuid import UUID
 
 from core.domain.ids import TenantId, TokenId
 from core.domain.principal import Principal
+from core.domain.token import TokenRecord
 
 
 class ClientAuth(StrEnum):
@@ -113,3 +114,22 @@ class Granted:
     refresh_token: str
     expires_in_seconds: int
     scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenCode:
+    """A code that somebody has presented; ``is_replay`` where it was presented before."""
+
+    code: Code
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Tokens to be kept together: a refresh token's digest, and the access token beside it."""
+
+    family: Family
+    access: TokenRecord
+    access_hash: bytes
+    refresh_hash: bytes
+    refresh_expires_at: datetime

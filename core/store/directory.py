@@ -89,6 +89,14 @@ class Directory:
         rows = await self._rows(_OF_ISSUER, issuer=issuer, audience=audience)
         return TenantId(rows[0].id) if rows else None
 
+    async def code(self, code_hash: bytes) -> TenantId | None:
+        """Return whose authorization code this is, by its SHA-256; used and expired ones too."""
+        return await self._owner(_CODE, code_hash)
+
+    async def refresh_token(self, token_hash: bytes) -> TenantId | None:
+        """Return whose refresh token this is, by its SHA-256; used and expired ones too."""
+        return await self._owner(_REFRESH, token_hash)
+
     async def due_segments(
         self, *, queued_seconds: float, stale_seconds: float, limit: int
     ) -> tuple[DueSegment, ...]:
@@ -125,6 +133,10 @@ class Directory:
         """Return tenants with audit records that are complete and in no block yet."""
         return tuple(TenantId(row.id) for row in await self._rows(_UNSEALED, limit=limit))
 
+    async def _owner(self, query: str, digest: bytes) -> TenantId | None:
+        rows = await self._rows(query, hash=digest)
+        return TenantId(rows[0].tenant_id) if rows else None
+
     async def _rows(self, query: str, **values: object) -> "list[Row[tuple[object, ...]]]":
         async with self._database.without_tenant() as connection:
             return list((await connection.execute(text(query), values)).all())
@@ -147,6 +159,10 @@ _LINK = "select * from directory_link(:hash)"
 _OF_DOMAIN = "select id from directory_tenants_of_domain(:domain) as id"
 _OF_ISSUER = (
     "select id from directory_tenant_of_issuer(:issuer, :audience) as id where id is not null"
+)
+_CODE = "select id as tenant_id from directory_oauth_code(:hash) as id where id is not null"
+_REFRESH = (
+    "select id as tenant_id from directory_oauth_refresh_token(:hash) as id where id is not null"
 )
 _DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
 _DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"

@@ -90,6 +90,7 @@ create table oauth_refresh_tokens (
   foreign key (tenant_id, family_id) references oauth_families on delete cascade
 );
 create index oauth_refresh_tokens_of_family on oauth_refresh_tokens (tenant_id, family_id);
+create index oauth_refresh_tokens_of_access_token on oauth_refresh_tokens (tenant_id, access_token_id);
 
 -- Access tokens of ten minutes are swept away by the hundred. Deleting one that has expired changes nothing for anybody.
 create index access_tokens_expired on access_tokens (tenant_id, expires_at);
