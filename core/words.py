@@ -30,6 +30,9 @@ SENTENCES: Mapping[str, str] = {
     "policy_conflict": "The policies contradict each other about this call, so it was not made: {reason}",
     "scope_not_allowed": "A token of audience {audience} for this person cannot carry {scopes}.",
     "invalid_ttl": "A token lives for at least a second and at most {longest_days} days.",
+    "invalid_capability": "A token for a few calls names 1 to {tools} tools, 1 to {uses} uses, at most {dollars} dollars and 1 to {seconds} seconds.",
+    "capability_exceeded": "This token is not for this call of {tool}: it names other tools, or other arguments.",
+    "capability_spent": "This token is used up: no use, no money or no time is left for a call of {tool}.",
     "tenant_mismatch": "That does not belong to your company.",
     # letting a client in
     "invalid_request": "This request to sign in is not valid: {detail}.",

@@ -17,6 +17,8 @@ from core.tools.authoring import Arguments, Output
 from core.tools.builtin.paging import LONGEST_CURSOR, after_moment, cursor_of
 from mcp_server.answers import answer, error_content, status_content
 from mcp_server.own_tools import OwnTool
+from mcp_server.peer import Answer, Peer
+from mcp_server.waiting import Waiting, may_decide, summary_of
 
 
 class WhichCall(Arguments):
@@ -109,26 +111,33 @@ class WhichDecision(Arguments):
 class Ways(Output):
     """Where a person decides."""
 
+    page: str | None = None
     command: str
     rest: str
 
 
-class DecideElsewhere(Output):
-    """That nothing was decided, and where a person does it."""
+class DecisionView(Output):
+    """How a question stands after the person was shown where to decide.
 
-    error: CallError
+    Where nobody has decided, ``error`` says so and ``ways`` where they can.
+    """
+
     approval_id: UUID
     tool: str
     summary: str
-    ways: Ways
+    state: Literal["pending", "approved", "denied", "expired", "withdrawn"]
+    decided_by: list[str] | None = Field(None, description="Email addresses of who decided.")
+    error: CallError | None = None
+    ways: Ways | None = None
 
 
 class ApprovalTools:
     """``approval_status``, ``list_approvals`` and ``decide_approval``."""
 
-    def __init__(self, app: App, *, public_url: str | None = None) -> None:
+    def __init__(self, app: App, *, waiting: Waiting, public_url: str | None = None) -> None:
         """Take the core; ``public_url`` is where its HTTP is, for people who decide."""
         self._app = app
+        self._waiting = waiting
         self._public_url = public_url or ""
 
     def tools(self) -> tuple[OwnTool[Any], ...]:  # Any: each takes arguments of its own
@@ -163,18 +172,19 @@ class ApprovalTools:
             OwnTool(
                 name="decide_approval",
                 description=(
-                    "Tell where the person can approve or deny an approval.\n\n"
-                    "It decides nothing: only a person can, on their own. Returns where they do it;"
-                    " pass that on to them word for word."
+                    "Take the person to where they approve or deny an approval.\n\n"
+                    "It decides nothing: only a person can, on their own. Opens the page for them"
+                    " where the client can, and returns how the approval stands then; otherwise"
+                    " returns where they decide: pass that on to them word for word."
                 ),
                 scope="approvals:read",
                 takes=WhichDecision,
-                gives=DecideElsewhere,
+                gives=DecisionView,
                 body=self._decide,
             ),
         )
 
-    async def _status(self, caller: Caller, which: WhichCall) -> types.CallToolResult:
+    async def _status(self, caller: Caller, which: WhichCall, _peer: Peer) -> types.CallToolResult:
         try:
             view = await self._app.call(caller, call_id=CallId(which.approval_id))
         except NotFound:
@@ -184,7 +194,9 @@ class ApprovalTools:
             return answer(status_content(view, decided_by=people))
         return answer(status_content(view, decided_by=()))
 
-    async def _list(self, caller: Caller, which: WhichApprovals) -> types.CallToolResult:
+    async def _list(
+        self, caller: Caller, which: WhichApprovals, _peer: Peer
+    ) -> types.CallToolResult:
         before = after_moment(which.cursor)
         shown, more = await self._app.approvals(
             caller,
@@ -199,33 +211,48 @@ class ApprovalTools:
             }
         )
 
-    async def _decide(self, caller: Caller, which: WhichDecision) -> types.CallToolResult:
+    async def _decide(self, caller: Caller, which: WhichDecision, peer: Peer) -> Answer:
         """Decide nothing, whatever scopes the caller has: a model holds the other end."""
         approval_id = ApprovalId(which.approval_id)
         approval = await self._app.approval(caller, approval_id=approval_id)
-        if approval.state is not ApprovalState.PENDING:
+        if approval.state is not ApprovalState.PENDING and peer.state is None:
             raise Conflict("approval_closed", state=approval.state.value)
-        content = error_content(Forbidden("decision_needs_page")) | {
-            "approval_id": str(approval_id),
-            "tool": approval.tool,
-            "summary": _summary(approval),
-            "ways": {
-                "command": (
-                    f"sallyport approvals decide {approval_id}"
-                    " --tenant TENANT --as EMAIL approve (or deny)"
-                ),
-                "rest": (
-                    f"GET {self._public_url}/api/v1/approvals/{approval_id}, then POST its digest"
-                    f" and a decision to {self._public_url}/api/v1/approvals/{approval_id}/decision"
-                ),
-            },
+        has_looked = peer.state is not None
+        if not has_looked:
+            page = await self._waiting.page(caller, approval, peer=peer, state=str(approval_id))
+            if page is not None:
+                return page
+            has_looked = peer.open_page is not None and may_decide(caller, approval)
+        if has_looked:
+            approval = await self._waiting.decided(caller, approval, peer=peer)
+        content = _stands(approval)
+        if approval.state is not ApprovalState.PENDING:
+            return answer(content)
+        undecided = error_content(Forbidden("decision_needs_page"))
+        return answer(content | undecided | {"ways": self._ways(approval)}, is_error=True)
+
+    def _ways(self, approval: Approval) -> JsonObject:
+        there = f"{self._public_url}/api/v1/approvals/{approval.id}"
+        page = self._waiting.page_for(approval)
+        ways: dict[str, Json] = {"page": page} if page else {}
+        return ways | {
+            "command": (
+                f"sallyport approvals decide {approval.id}"
+                " --tenant TENANT --as EMAIL approve (or deny)"
+            ),
+            "rest": f"GET {there}, then POST its digest and a decision to {there}/decision",
         }
-        return answer(content, is_error=True)
 
 
-def _summary(approval: Approval) -> str:
-    summary = approval.preview.get("summary")
-    return summary if isinstance(summary, str) else approval.tool
+def _stands(approval: Approval) -> dict[str, Json]:
+    content: dict[str, Json] = {
+        "approval_id": str(approval.id),
+        "tool": approval.tool,
+        "summary": summary_of(approval),
+        "state": approval.state.value,
+    }
+    people: list[Json] = [decision.principal.email for decision in approval.decisions]
+    return content | ({"decided_by": people} if people else {})
 
 
 def _told(approval: Approval) -> JsonObject:

@@ -1,5 +1,6 @@
 """MCP over Streamable HTTP: a gate that wants a bearer token, and nothing kept behind it."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,10 +17,13 @@ from core.app import App
 from core.domain.principal import Audience, Caller
 from core.errors import SallyportError, Unauthenticated
 from core.identity.tokens import Tokens
+from core.vault import Cipher
 from mcp_server.answers import error_content
+from mcp_server.listening import Listeners, Nudges
 from mcp_server.requests import Context
-from mcp_server.server import WAIT_SECONDS, mcp_server
+from mcp_server.server import mcp_server
 from mcp_server.single import SingleCalls
+from mcp_server.waiting import Patience
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -38,16 +42,34 @@ class McpEndpoint:
         *,
         tokens: Tokens,
         public_url: str | None = None,
+        pages_url: str | None = None,
         resource_metadata: str | None = None,
-        wait_seconds: float = WAIT_SECONDS,
+        patience: Patience | None = None,
+        cipher: Cipher | None = None,
+        nudges: Nudges | None = None,
+        stopping: asyncio.Event | None = None,
+        keeps_sessions: bool = False,
     ) -> None:
         """Take the core and who knows tokens.
 
-        Loopback names and the host of ``public_url`` are the only ones that are answered to.
-        ``resource_metadata`` is the URL of the RFC 9728 document, once there is one.
+        Loopback names and the host of ``public_url`` are the only ones that are answered to;
+        ``pages_url`` is where people find our pages, where that is another address.
+        ``resource_metadata`` is the URL of the RFC 9728 document, once there is one. ``cipher`` is
+        the same in all processes, and ``nudges`` bring what another one changes. Once ``stopping``
+        is set, streams and waits end. ``keeps_sessions`` is for checks of the protocol that need a
+        way to ask the client back in the handshake era: it binds a client to one process.
         """
+        self._nudges = nudges
+        self._stopping = stopping or asyncio.Event()
+        self._listeners = Listeners()
         self.server = mcp_server(
-            app, identify=_caller_of, wait_seconds=wait_seconds, public_url=public_url
+            app,
+            identify=_caller_of,
+            patience=patience,
+            public_url=pages_url or public_url,
+            cipher=cipher,
+            listeners=self._listeners,
+            stopping=self._stopping,
         )
         security = _security(public_url)
         # Answers are plain JSON, which every client takes and which costs half of what a stream
@@ -56,7 +78,10 @@ class McpEndpoint:
             self.server, stateless=True, json_response=True, security_settings=security
         )
         self._streaming = StreamableHTTPSessionManager(
-            self.server, stateless=True, json_response=False, security_settings=security
+            self.server,
+            stateless=not keeps_sessions,
+            json_response=False,
+            security_settings=security,
         )
         self.asgi = _Gate(
             tokens,
@@ -64,13 +89,27 @@ class McpEndpoint:
             plain=self._plain,
             streaming=self._streaming,
             metadata=resource_metadata,
+            keeps_sessions=keeps_sessions,
         )
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """Answer requests until the block is left. Once only."""
-        async with self._plain.run(), self._streaming.run():
-            yield
+        async with self._plain.run(), self._streaming.run(), asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._end_when_stopping(), name="mcp-ending")]
+            if self._nudges is not None:
+                following = self._nudges.follow(self._listeners.tell)
+                beside.append(group.create_task(following, name="mcp-nudges"))
+            try:
+                yield
+            finally:
+                self._listeners.end()
+                for task in beside:
+                    task.cancel()
+
+    async def _end_when_stopping(self) -> None:
+        await self._stopping.wait()
+        self._listeners.end()
 
 
 class _Gate:
@@ -84,11 +123,13 @@ class _Gate:
         plain: StreamableHTTPSessionManager,
         streaming: StreamableHTTPSessionManager,
         metadata: str | None,
+        keeps_sessions: bool,
     ) -> None:
         self._tokens = tokens
         self._single = single
         self._plain = plain
         self._streaming = streaming
+        self._keeps_sessions = keeps_sessions
         self._challenge = "Bearer" + (f' resource_metadata="{metadata}"' if metadata else "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,21 +142,27 @@ class _Gate:
         except SallyportError as error:
             await _refusal(503, error)(scope, receive, send)
             return
-        if scope["method"] != "POST":
+        known = {**scope, _CALLER: caller}
+        if self._keeps_sessions:
+            await self._streaming.asgi_app(known, receive, send)
+        else:
+            await self._answered(known, receive, send)
+
+    async def _answered(self, known: Scope, receive: Receive, send: Send) -> None:
+        if known["method"] != "POST":
             # There is no stream to listen to and no session to end: nothing is kept in between.
-            await Response(status_code=405, headers={"allow": "POST"})(scope, receive, send)
+            await Response(status_code=405, headers={"allow": "POST"})(known, receive, send)
             return
         body = await _body(receive)
         if body is None:
-            await Response(status_code=413)(scope, receive, send)
+            await Response(status_code=413)(known, receive, send)
             return
-        known = {**scope, _CALLER: caller}
         if _WANTS_PROGRESS in body:
             await self._streaming.asgi_app(known, _replayed(body, receive=receive), send)
             return
         answer = await self._single.answer(body, scope=known, receive=receive)
         if answer is not None:
-            await answer(scope, receive, send)
+            await answer(known, receive, send)
             return
         await self._plain.asgi_app(known, _replayed(body, receive=receive), send)
 

@@ -16,6 +16,8 @@ from core.domain.tool import CallState
 from core.tools.authoring import Arguments, Output
 from mcp_server.answers import answer
 from mcp_server.own_tools import OwnTool
+from mcp_server.peer import Answer, Peer
+from mcp_server.tasks import created, task_of_run
 
 _STATUSES = tuple(status.value for status in RunStatus)
 
@@ -90,6 +92,7 @@ class RunTools:
                 scope="runs:start",
                 takes=NewRun,
                 gives=RunStarted,
+                gives_later=RunView,
                 body=self._start,
                 is_read_only=False,
             ),
@@ -108,8 +111,10 @@ class RunTools:
             ),
         )
 
-    async def _start(self, caller: Caller, new: NewRun) -> types.CallToolResult:
+    async def _start(self, caller: Caller, new: NewRun, peer: Peer) -> Answer:
         run_id = await self._app.start_run(caller, task=new.task, client_key=new.request_key)
+        if peer.takes_tasks and "runs:read" in caller.scopes:
+            return created(task_of_run(await self._app.run(caller, run_id=run_id)))
         return answer(
             {
                 "run_id": str(run_id),
@@ -118,8 +123,12 @@ class RunTools:
             }
         )
 
-    async def _status(self, caller: Caller, which: WhichRun) -> types.CallToolResult:
+    async def _status(self, caller: Caller, which: WhichRun, _peer: Peer) -> types.CallToolResult:
         run = await self._app.run(caller, run_id=RunId(which.run_id))
+        return await self.result_of(caller, run)
+
+    async def result_of(self, caller: Caller, run: Run) -> types.CallToolResult:
+        """Return how a run stands, as ``run_status`` tells it."""
         error: Json = None
         if run.error is not None:
             error = {"code": run.error.code, "message": run.error.message}

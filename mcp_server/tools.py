@@ -11,9 +11,11 @@ from core.app import App
 from core.domain.canonical import JsonObject
 from core.domain.principal import Caller
 from core.errors import SallyportError
-from mcp_server.answers import call_answer, error_answer
+from mcp_server.answers import error_answer
 from mcp_server.definitions import Definitions
 from mcp_server.own_tools import OwnTool
+from mcp_server.peer import Answer, Peer
+from mcp_server.waiting import Waiting
 
 _PAGE: Final = 100
 """Below the 128 tools that the strictest known client takes at once."""
@@ -27,15 +29,15 @@ class Tools:
         app: App,
         *,
         own: tuple[OwnTool[Any], ...],  # Any: each takes arguments of its own
-        wait_seconds: float,
+        waiting: Waiting,
         page: int = _PAGE,
     ) -> None:
-        """Take the core and MCP's own tools; ``wait_seconds`` bounds how long a call is held."""
+        """Take the core, MCP's own tools, and how calls that are not done yet are waited for."""
         self._app = app
         self._own: Mapping[str, OwnTool[Any]] = {tool.name: tool for tool in own}
         self._own_definitions = {tool.name: tool.definition() for tool in own}
         self._definitions = Definitions()
-        self._wait_seconds = wait_seconds
+        self._waiting = waiting
         self._page = page
 
     async def listed(self, caller: Caller, *, cursor: str | None) -> types.ListToolsResult:
@@ -67,8 +69,8 @@ class Tools:
         )
 
     async def called(
-        self, caller: Caller, *, name: str, arguments: JsonObject
-    ) -> types.CallToolResult:
+        self, caller: Caller, *, name: str, arguments: JsonObject, peer: Peer
+    ) -> Answer:
         """Return what came of a call; a refusal or failure is a result too, marked as an error.
 
         Whoever hangs up meanwhile loses nothing: a call with an effect is a run by then, and the
@@ -77,13 +79,10 @@ class Tools:
         own = self._own.get(name)
         try:
             if own is not None:
-                return await own.call(caller, arguments)
-            view = await self._app.call_tool(
-                caller, tool=name, arguments=arguments, wait_seconds=self._wait_seconds
-            )
+                return await own.call(caller, arguments, peer=peer)
+            return await self._waiting.call(caller, tool=name, arguments=arguments, peer=peer)
         except SallyportError as error:
             return error_answer(error)
-        return call_answer(view)
 
 
 def _cursor_after(name: str) -> str:

@@ -17,7 +17,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from core.domain.principal import Audience, Caller
+from core.vault import Cipher
 from mcp_server.http import McpEndpoint
+from mcp_server.listening import Nudges
+from mcp_server.waiting import Patience
 from tests.waiting import until
 from tests.world import World
 
@@ -63,15 +66,24 @@ async def mcp_door(
     world: World,
     *,
     wait_seconds: float = 10.0,
+    patience: Patience | None = None,
+    nudges: Nudges | None = None,
+    cipher: Cipher | None = None,
     public_url: str | None = None,
     has_worker: bool = True,
 ) -> AsyncGenerator[McpDoor]:
-    """Serve the world on a free port, with a worker beside it, until the block is left."""
+    """Serve the world on a free port, with a worker beside it, until the block is left.
+
+    Requests are held for ``wait_seconds`` for the worker, and not at all for people, unless
+    ``patience`` says otherwise.
+    """
     endpoint = McpEndpoint(
         world.app,
         tokens=world.assembly.tokens,
         public_url=public_url,
-        wait_seconds=wait_seconds,
+        patience=patience or Patience(worker=wait_seconds, people=0),
+        nudges=nudges,
+        cipher=cipher,
     )
     app = Starlette(
         routes=[Route("/mcp", endpoint=endpoint.asgi)], lifespan=lambda _: endpoint.lifespan()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.domain.principal import Audience
 from mcp_server.stdio import serve_stdio
+from mcp_server.waiting import Patience
 from sallyport.assembly import Assembly
 from tests.mcp_door import drive
 from tests.world import World, settings_for
@@ -23,7 +24,7 @@ async def _main(url: str, *, folder: Path, token: str) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             worker = group.create_task(drive(world, is_driving=is_driving))
-            await serve_stdio(world.app, caller=caller, wait_seconds=10)
+            await serve_stdio(world.app, caller=caller, patience=Patience(worker=10, people=0))
             worker.cancel()
     finally:
         await assembly.database.close()

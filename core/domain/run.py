@@ -85,6 +85,7 @@ class CallRecord:
     cost_micros: int = 0
     duration_ms: int = 0
     undone_by: CallId | None = None
+    created_at: datetime | None = None
     started_at: datetime | None = None
     settled_at: datetime | None = None
 

@@ -135,6 +135,7 @@ def call_of(row: AnyRow, *, requester: Principal) -> CallRecord:
         attempts=row.attempts,
         cost_micros=row.cost_micros,
         duration_ms=row.duration_ms,
+        created_at=row.created_at,
         started_at=row.started_at,
         settled_at=row.settled_at,
     )

@@ -4,16 +4,21 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import jsonschema
 import pytest
 from mcp import Client, MCPError
+from mcp.types import CallToolResult
 
 from core.domain.approval import Answer, ApprovalState
 from core.domain.principal import Audience, Caller
 from mcp_server.approval_tools import ApprovalTools
+from mcp_server.own_tools import OwnTool
+from mcp_server.peer import Peer
 from mcp_server.tools import Tools
+from mcp_server.waiting import Patience, Waiting
 from tests.conftest import Urls
 from tests.mcp_door import LEGACY, MODERN, called, mcp_door
 from tests.world import Company, World, world_on
@@ -31,6 +36,18 @@ scripts:
 """
 ERAS = pytest.mark.parametrize("mode", [LEGACY, MODERN])
 OWN = {"approval_status", "decide_approval", "list_approvals", "run_status", "start_run"}
+
+
+def own_of(world: World) -> tuple[OwnTool[Any], ...]:
+    waiting = Waiting(world.app, patience=Patience(worker=0, people=0))
+    return ApprovalTools(world.app, waiting=waiting).tools()
+
+
+def tools_of(
+    world: World, *, own: tuple[OwnTool[Any], ...] | None = None, page: int = 100
+) -> Tools:
+    waiting = Waiting(world.app, patience=Patience(worker=0, people=0))
+    return Tools(world.app, own=own or own_of(world), waiting=waiting, page=page)
 
 
 @pytest.fixture
@@ -91,9 +108,8 @@ async def test_definitions_tell_what_a_tool_may_do_and_answer(world: World, mode
 
 async def test_pages_of_the_list_join_up_to_the_whole(world: World) -> None:
     acme = await world.company()
-    own = ApprovalTools(world.app).tools()
-    whole = await Tools(world.app, own=own, wait_seconds=0).listed(acme.member, cursor=None)
-    paged = Tools(world.app, own=own, wait_seconds=0, page=4)
+    whole = await tools_of(world).listed(acme.member, cursor=None)
+    paged = tools_of(world, page=4)
     names: list[str] = []
     cursor = None
     while True:
@@ -319,8 +335,10 @@ async def test_nobody_decides_over_mcp_whatever_they_may_decide_elsewhere(
     assert pending["approval_id"] in told["ways"]["command"]
     assert told["ways"]["rest"].startswith("GET https://door.example/api/v1/approvals/")
     # Nor in this process with every scope there is, as over stdio.
-    tools = Tools(world.app, own=ApprovalTools(world.app).tools(), wait_seconds=0)
-    result = await tools.called(acme.approver, name="decide_approval", arguments=asked)
+    result = await tools_of(world).called(
+        acme.approver, name="decide_approval", arguments=asked, peer=Peer()
+    )
+    assert isinstance(result, CallToolResult)
     assert result.is_error
     (question,) = await world.pending(acme.approver)
     assert (question.state, question.decisions) == (ApprovalState.PENDING, ())
@@ -422,13 +440,14 @@ async def test_a_narrow_token_sees_and_calls_only_what_its_scopes_hold(world: Wo
 
 async def test_a_tool_of_ours_wins_over_one_of_the_same_name(world: World) -> None:
     acme = await world.company()
-    (own, *_) = ApprovalTools(world.app).tools()
+    (own, *_) = own_of(world)
     twin = replace(own, name="list_projects")
-    tools = Tools(world.app, own=(twin,), wait_seconds=0)
+    tools = tools_of(world, own=(twin,))
     listed = await tools.listed(acme.member, cursor=None)
     (shown,) = [tool for tool in listed.tools if tool.name == "list_projects"]
     assert shown.description == own.description
-    result = await tools.called(acme.member, name="list_projects", arguments={})
+    result = await tools.called(acme.member, name="list_projects", arguments={}, peer=Peer())
+    assert isinstance(result, CallToolResult)
     assert result.structured_content["error"]["code"] == "invalid_arguments"
 
 
