@@ -19,6 +19,8 @@ SENTENCES: Mapping[str, str] = {
     "unknown_key": "The key {key} is not known here; remove it.",
     "invalid_arguments": "The arguments of {tool} are not valid: {detail}.",
     "invalid_prompt": "The arguments of the prompt {prompt} are not valid: {detail}.",
+    "unknown_prompt": "There is no such prompt. Those that you may use are listed for you.",
+    "unknown_completion": "There is no such prompt, address or argument to complete.",
     "unknown_tool": "There is no tool named {tool}. The tools you may use are listed for you.",
     "tool_disabled": "The tool {tool} is switched off for your company. Ask an admin to enable it.",
     # who asked
