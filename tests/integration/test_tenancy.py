@@ -5,14 +5,20 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from core.store import sign_in_tables, signing_tables, upstream_tables, vault_tables
+from core.store import (
+    authorization_tables,
+    sign_in_tables,
+    signing_tables,
+    upstream_tables,
+    vault_tables,
+)
 from core.store.database import Database
 from core.store.tables import metadata, principals
 from tests.builders import make_person, make_tenant
 from tests.conftest import Urls
 
 # Imported, so that the metadata knows their tables.
-_PARTS = (sign_in_tables, signing_tables, upstream_tables, vault_tables)
+_PARTS = (authorization_tables, sign_in_tables, signing_tables, upstream_tables, vault_tables)
 
 
 def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
@@ -37,7 +43,13 @@ def test_tables_without_tenant_are_exactly_those_of_the_whole_installation(urls:
                where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
                  and not c.relrowsecurity order by 1"""
         ).fetchall()
-    assert [row[0] for row in shared] == ["alembic_version", "signing_keys", "workers"]
+    assert [row[0] for row in shared] == [
+        "alembic_version",
+        "oauth_clients",
+        "oauth_requests",
+        "signing_keys",
+        "workers",
+    ]
 
 
 def test_the_app_role_cannot_bypass_and_owns_nothing(urls: Urls) -> None:
