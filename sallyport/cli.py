@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, str] = {
     "tenant": "Create and list tenants.",
     "principal": "Create the people of a tenant.",
     "token": "Make bearer tokens for HTTP and MCP.",
+    "vault": "Keep the credentials that tools use, and change the key that seals them.",
     "tool": "See the tools of a tenant, and switch them on and off.",
     "run": "Start, watch and cancel runs of the agent.",
     "call": "Call one tool, through the door.",

@@ -53,21 +53,22 @@ class CommandLine:
         self.settings = {"SALLYPORT_DATA_DIR": str(data_dir), **(environment or {})}
         self._environment = {**inherited, **self.settings}
 
-    def run(self, *arguments: str, code: int = 0) -> Said:
-        """Run one command, which must end with ``code``."""
-        said = self._said(arguments)
+    def run(self, *arguments: str, code: int = 0, given: str = "") -> Said:
+        """Run one command, which must end with ``code``; ``given`` is its standard input."""
+        said = self._said(arguments, given=given)
         assert said.code == code, said
         return said
 
-    def json(self, *arguments: str, code: int = 0) -> Json:
+    def json(self, *arguments: str, code: int = 0, given: str = "") -> Json:
         """Run one command with --json and return what it printed."""
-        return self.run(*arguments, "--json", code=code).json
+        return self.run(*arguments, "--json", code=code, given=given).json
 
-    def _said(self, arguments: Sequence[str]) -> Said:
+    def _said(self, arguments: Sequence[str], *, given: str) -> Said:
         ended = subprocess.run(
             [str(SCRIPT), *arguments],
             env=self._environment,
             cwd=self.data_dir,
+            input=given,
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -101,12 +102,13 @@ class CommandLine:
 class CommandLineHere(CommandLine):
     """The same in this process: without half a second of imports for each command."""
 
-    def _said(self, arguments: Sequence[str]) -> Said:
+    def _said(self, arguments: Sequence[str], *, given: str) -> Said:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, _logs_as_they_were():
             patch.chdir(self.data_dir)
             for name, value in self.settings.items():
                 patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.StringIO(given))
             with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
                 main(arguments)
         code = ended.value.code

@@ -10,7 +10,8 @@ from core.domain.ids import CredentialRef, PrincipalId, TenantId
 class Credential:
     """A credential of a tenant, or of one of its people where there is an ``owner``.
 
-    ``sealed`` opens under the master key ``key_id`` and in this row's place only.
+    ``sealed`` opens under the master key ``key_id`` and in this row's place only. ``owner_email``
+    is there where the vault's list was asked.
     """
 
     id: CredentialRef
@@ -22,3 +23,4 @@ class Credential:
     expires_at: datetime | None
     created_at: datetime
     changed_at: datetime
+    owner_email: str | None = None

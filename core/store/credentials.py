@@ -1,6 +1,6 @@
 """Where credentials are kept, sealed: who reads the table has none of them."""
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -9,6 +9,7 @@ from core.domain.ids import CredentialRef, PrincipalId, TenantId
 from core.errors import NotFound
 from core.store.database import Database
 from core.store.rows import AnyRow
+from core.store.tables import principals
 from core.store.vault_tables import credentials
 
 _MOST = 1000
@@ -86,7 +87,7 @@ class StoredCredentials:
 
         Only those sealed under another key, where ``not_under`` names one.
         """
-        query = select(credentials).where(credentials.c.tenant_id == tenant_id)
+        query = _credentials_of(tenant_id)
         if after is not None:
             query = query.where(credentials.c.id > after)
         if not_under is not None:
@@ -112,14 +113,25 @@ class StoredCredentials:
 
     async def _first(self, tenant_id: TenantId, wanted: ColumnElement[bool]) -> Credential | None:
         query = (
-            select(credentials)
-            .where(credentials.c.tenant_id == tenant_id, wanted)
+            _credentials_of(tenant_id)
+            .where(wanted)
             .order_by(credentials.c.owner_id.asc().nulls_last())
             .limit(1)
         )
         async with self._database.for_tenant(tenant_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return _credential(row) if row is not None else None
+
+
+def _credentials_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
+    owner = (principals.c.tenant_id == credentials.c.tenant_id) & (
+        principals.c.id == credentials.c.owner_id
+    )
+    return (
+        select(credentials, principals.c.email)
+        .join_from(credentials, principals, owner, isouter=True)
+        .where(credentials.c.tenant_id == tenant_id)
+    )
 
 
 def _credential(row: AnyRow) -> Credential:
@@ -133,4 +145,5 @@ def _credential(row: AnyRow) -> Credential:
         expires_at=row.expires_at,
         created_at=row.created_at,
         changed_at=row.changed_at,
+        owner_email=row.email,
     )
