@@ -123,7 +123,7 @@ class Resources:
                 scope="runs:read",
                 name="usage",
                 title="What was used",
-                description="Calls, tokens and cost by tool and model; an admin's are the company's.",
+                description="Calls, tokens and cost by tool and model; for an admin the company's.",
                 mime_type=JSON,
                 text=self._usage,
             ),

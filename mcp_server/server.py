@@ -12,6 +12,7 @@ from core.vault import Cipher
 from mcp_server.approval_tools import ApprovalTools
 from mcp_server.listening import Listeners
 from mcp_server.peer import Answer, peer_of
+from mcp_server.reading import ReadingMethods
 from mcp_server.request_state import boundary
 from mcp_server.requests import Context, Identify, guarded
 from mcp_server.run_tools import RunTools
@@ -80,5 +81,6 @@ def mcp_server(
     # Not by the constructor, which knows nothing of tasks, and warns of levels that clients set.
     server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
     server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, set_level)
+    ReadingMethods(app, identify=identify).serve(server)
     TaskMethods(app, identify=identify, result_of_run=runs.result_of).serve(server)
     return server
