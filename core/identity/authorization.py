@@ -139,7 +139,7 @@ class Authorization:
 
         Raises:
             AuthorizationRefused: to be told to the client: ``invalid_request``, ``invalid_scope``,
-                ``invalid_target``, ``unsupported_response_type``.
+                ``invalid_target``, ``login_required``, ``unsupported_response_type``.
         """
         request = AuthorizationRequest(
             client_id=client.id,
@@ -152,6 +152,8 @@ class Authorization:
             asks_anew="consent" in (asked.prompt or "").split(),
             expires_at=self._clock.now() + _REQUEST_LIFE,
         )
+        if "none" in (asked.prompt or "").split():
+            raise AuthorizationRefused("login_required")
         handle = secrets.token_urlsafe(32)
         await self._records.add_request(_hash(handle), request=request)
         return handle

@@ -9,6 +9,7 @@ from core.errors import AuthorizationRefused
 
 _LONGEST: Final = 2000
 _MOST: Final = 10
+_HOST: Final = re.compile(r"[a-z0-9.-]+|[0-9a-f:]+", re.ASCII)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # Native clients that have a scheme without a dot, against RFC 8252 section 7.1.
 _KNOWN_SCHEMES: Final = frozenset({"cursor", "vscode", "vscode-insiders", "windsurf"})
@@ -93,7 +94,8 @@ def _wrong_with(uri: str) -> str | None:
 def _wrong_with_scheme(parts: SplitResult, *, host: str | None) -> str | None:
     match parts.scheme:
         case "https":
-            return None if host and "*" not in host else "it names no host"
+            # Whatever a host may not have could mean something where it is told: a policy, a page.
+            return None if host and _HOST.fullmatch(host) else "it names no host"
         case "http":
             return None if host in _LOOPBACK else "http is for loopback addresses only"
         case scheme if "." in scheme or scheme in _KNOWN_SCHEMES:
