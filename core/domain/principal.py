@@ -1,8 +1,10 @@
 """Who acts, and for which customer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.domain.canonical import Json, JsonObject, canonical_json
 from core.domain.ids import PrincipalId, TenantId, TokenId
 
 
@@ -60,11 +62,39 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """All that a token opens which was made for a few calls: these tools, with such arguments.
+
+    ``arguments`` None leaves them open. How often, and for how much, is counted where it is kept.
+    """
+
+    tools: frozenset[str]
+    arguments: JsonObject | None = None
+
+    def covers(self, tool: str, *, arguments: JsonObject) -> bool:
+        """Return whether this call is one of those: what is named must be there, and the same.
+
+        Objects may have more keys than are named; anything else must be equal as JSON.
+        """
+        return tool in self.tools and (
+            self.arguments is None or _is_part(self.arguments, of=arguments)
+        )
+
+
+def _is_part(named: Json, *, of: Json) -> bool:
+    if isinstance(named, Mapping) and isinstance(of, Mapping):
+        return all(key in of and _is_part(value, of=of[key]) for key, value in named.items())
+    # As texts: to Python, true is 1.
+    return canonical_json(named) == canonical_json(of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """A principal as a front door saw it: with the scopes that its token leaves, and how it came.
 
     ``via`` names the front door (``api``, ``mcp``, ``cli``, ``demo``, later ``slack``, ``teams``).
-    ``on_behalf`` is true where the operator's command line acts ``--as`` the person.
+    ``on_behalf`` is true where the operator's command line acts ``--as`` the person. ``actors``
+    are the agents that act for the person with a delegated token, the one that calls first.
     """
 
     principal: Principal
@@ -72,6 +102,15 @@ class Caller:
     via: str
     on_behalf: bool = False
     token_id: TokenId | None = None
+    actors: tuple[str, ...] = ()
+    capability: Capability | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as audit and runs name them: never the person where somebody acts for them."""
+        acting = (*self.actors, *(("operator",) if self.on_behalf else ()))
+        email = self.principal.email
+        return f"{' for '.join(acting)} on behalf of {email}" if acting else email
 
     @property
     def tenant_id(self) -> TenantId:

@@ -50,7 +50,7 @@ class AccessTokens:
         self._issuer = issuer
         self._resource = resource
 
-    async def written(self, record: TokenRecord, *, client_id: str, session_id: str) -> str:
+    async def written(self, record: TokenRecord, *, client_id: str, session_id: UUID | str) -> str:
         """Return the token that ``record`` stands behind."""
         claims: dict[str, Json] = {
             "iss": self._issuer,
@@ -59,7 +59,7 @@ class AccessTokens:
             "tenant_id": str(record.principal.tenant_id),
             "client_id": client_id,
             "scope": " ".join(sorted(record.scopes)),
-            "sid": session_id,
+            "sid": str(session_id),
             "jti": str(record.id),
             "iat": int(record.created_at.timestamp()),
             "exp": int(record.expires_at.timestamp()),

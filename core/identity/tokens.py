@@ -1,33 +1,42 @@
-"""Opaque bearer tokens: whoever holds one is its person, with at most the scopes it was given."""
+"""Bearer tokens: whoever holds one is its person, with at most the scopes it was given."""
 
 import hashlib
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import uuid4
 
 from core.domain.ids import PrincipalId, TenantId, TokenId
-from core.domain.principal import Audience, Caller, Principal, scopes_held
-from core.domain.token import TokenRecord
+from core.domain.principal import Audience, Caller, Capability, Principal, scopes_held
+from core.domain.token import Allowance, TokenRecord
 from core.errors import InvalidInput, Unauthenticated
+from core.identity.access import AccessClaims, is_signed
 from core.ports import Clock
 
 _FORMAT: Final = re.compile(r"sp_(api|mcp)_[A-Za-z0-9_-]{43}", re.ASCII)
 _RANDOM_BYTES: Final = 32
 _LONGEST: Final = timedelta(days=366)
 _FRESH_SECONDS: Final = 5.0
+_LONGEST_OF_CAPABILITY: Final = timedelta(hours=1)
+_MOST_USES: Final = 1000
+_MOST_TOOLS: Final = 50
+_MOST_MICROS: Final = 10_000_000_000
 # A model holds this token: people decide elsewhere, as themselves.
 _NEVER_OVER_MCP: Final = frozenset({"approvals:decide"})
+_OF_CAPABILITY: Final = frozenset({"tools:call"})
 
 
 class TokenRecords(Protocol):
     """Where tokens are kept, by their SHA-256."""
 
-    async def keep(self, record: TokenRecord, *, token_hash: bytes) -> None:
-        """Keep a new token."""
+    async def keep(
+        self, record: TokenRecord, *, token_hash: bytes, allowance: Allowance | None = None
+    ) -> None:
+        """Keep a new token; one for a few calls with how much it allows."""
         ...
 
     async def by_hash(self, token_hash: bytes) -> TokenRecord | None:
@@ -57,6 +66,18 @@ class TokenRecords(Protocol):
         ...
 
 
+class SignedTokens(Protocol):
+    """Reads signed tokens of one audience: ``core.identity.access.AccessTokens``."""
+
+    async def read(self, token: str) -> AccessClaims:
+        """Return what a token of ours says that has not expired.
+
+        Raises:
+            Unauthenticated: ``invalid_token``.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Authenticated:
     token_id: TokenId
@@ -72,9 +93,17 @@ class Tokens:
     so that a revoked token or a lost role never gets a call through on the hot path.
     """
 
-    def __init__(self, records: TokenRecords, *, clock: Clock, remembered: int = 10_000) -> None:
-        """Take where tokens are kept, and how many to remember at most."""
+    def __init__(
+        self,
+        records: TokenRecords,
+        *,
+        clock: Clock,
+        signed: Mapping[Audience, SignedTokens] | None = None,
+        remembered: int = 10_000,
+    ) -> None:
+        """Take where tokens are kept, who reads signed ones, and how many to remember at most."""
         self._records = records
+        self._signed = signed or {}
         self._clock = clock
         self._most = remembered
         self._remembered: OrderedDict[bytes, _Authenticated] = OrderedDict()
@@ -103,17 +132,70 @@ class Tokens:
             raise InvalidInput("scope_not_allowed", scopes=beyond, audience=audience.value)
         if not timedelta() < ttl <= _LONGEST:
             raise InvalidInput("invalid_ttl", longest_days=_LONGEST.days)
+        return await self._issued(
+            principal, audience=audience, scopes=allowed if scopes is None else scopes, ttl=ttl
+        )
+
+    async def issue_capability(
+        self,
+        principal: Principal,
+        *,
+        audience: Audience,
+        capability: Capability,
+        allowance: Allowance,
+        ttl: timedelta,
+    ) -> str:
+        """Return a token that opens a few calls of the person's and nothing else.
+
+        Whether the person may make them is for the door to say, at each of them.
+
+        Raises:
+            InvalidInput: ``invalid_capability``: no tool or too many, or out of range.
+        """
+        if (
+            not 1 <= len(capability.tools) <= _MOST_TOOLS
+            or not 1 <= allowance.uses <= _MOST_USES
+            or not 0 <= allowance.amount_micros <= _MOST_MICROS
+            or not timedelta() < ttl <= _LONGEST_OF_CAPABILITY
+        ):
+            raise InvalidInput(
+                "invalid_capability",
+                tools=_MOST_TOOLS,
+                uses=_MOST_USES,
+                dollars=_MOST_MICROS // 1_000_000,
+                seconds=int(_LONGEST_OF_CAPABILITY.total_seconds()),
+            )
+        return await self._issued(
+            principal,
+            audience=audience,
+            scopes=_OF_CAPABILITY,
+            ttl=ttl,
+            capability=capability,
+            allowance=allowance,
+        )
+
+    async def _issued(
+        self,
+        principal: Principal,
+        *,
+        audience: Audience,
+        scopes: frozenset[str],
+        ttl: timedelta,
+        capability: Capability | None = None,
+        allowance: Allowance | None = None,
+    ) -> str:
         token = f"sp_{audience.value}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
         now = self._clock.now()
         record = TokenRecord(
             id=TokenId(uuid4()),
             principal=principal,
             audience=audience,
-            scopes=allowed if scopes is None else scopes,
+            scopes=scopes,
             expires_at=now + ttl,
             created_at=now,
+            capability=capability,
         )
-        await self._records.keep(record, token_hash=_hash(token))
+        await self._records.keep(record, token_hash=_hash(token), allowance=allowance)
         return token
 
     async def authenticate(self, token: str, *, audience: Audience) -> Caller:
@@ -125,31 +207,57 @@ class Tokens:
             Unauthenticated: ``invalid_token``: unknown, expired, revoked, of another audience, or
                 its person is disabled; which of them, nobody can tell.
         """
-        shape = _FORMAT.fullmatch(token)
-        if shape is None or shape[1] != audience.value:
-            raise Unauthenticated("invalid_token")
         token_hash = _hash(token)
         known = self._remembered.get(token_hash)
         if known is not None and self._is_fresh(known):
+            if known.caller.via != audience.value:
+                raise Unauthenticated("invalid_token")
             self._remembered.move_to_end(token_hash)
             return known.caller
         self._drop(token_hash)
         # Taken before the look: what changes meanwhile counts as older, never as fresher.
         at = self._clock.monotonic()
-        record = self._counted(await self._records.by_hash(token_hash))
-        if record.audience is not audience:
-            raise Unauthenticated("invalid_token")
+        record, _ = await self._found(token, audience=audience)
         caller = Caller(
             principal=record.principal,
             scopes=record.scopes & scopes_held(record.principal),
             via=audience.value,
             token_id=record.id,
+            actors=record.actors,
+            capability=record.capability,
         )
         known = _Authenticated(
             token_id=record.id, caller=caller, expires_at=record.expires_at, at=at
         )
         self._remember(token_hash, known)
         return caller
+
+    async def presented(self, token: str, *, audience: Audience) -> tuple[TokenRecord, str]:
+        """Return what is kept of ``token`` now, past everything remembered, and its session's mark.
+
+        Raises:
+            Unauthenticated: ``invalid_token``, as for ``authenticate``.
+        """
+        return await self._found(token, audience=audience)
+
+    async def _found(self, token: str, *, audience: Audience) -> tuple[TokenRecord, str]:
+        if is_signed(token) and audience in self._signed:
+            claims = await self._signed[audience].read(token)
+            record = self._counted(
+                await self._records.by_id(claims.tenant_id, token_id=claims.token_id)
+            )
+            is_as_told = (record.principal.id, record.audience) == (claims.principal_id, audience)
+            session = claims.session_id
+        else:
+            shape = _FORMAT.fullmatch(token)
+            if shape is None or shape[1] != audience.value:
+                raise Unauthenticated("invalid_token")
+            record = self._counted(await self._records.by_hash(_hash(token)))
+            is_as_told = record.audience is audience
+            session = str(record.id)
+        if not is_as_told:
+            raise Unauthenticated("invalid_token")
+        return record, session
 
     async def renew(self, caller: Caller) -> Caller:
         """Return the caller as they stand now, past everything remembered; never with more scopes.
@@ -205,6 +313,7 @@ class Tokens:
         if (
             record is None
             or record.revoked_at is not None
+            or record.is_cut_off
             or record.expires_at <= self._clock.now()
         ):
             raise Unauthenticated("invalid_token")

@@ -78,6 +78,8 @@ access_tokens = Table(
     Column("expires_at", Moment, nullable=False),
     Column("revoked_at", Moment),
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
+    Column("actors", ARRAY(Text()), nullable=False, server_default=FetchedValue()),
+    Column("ancestors", ARRAY(Uuid()), nullable=False, server_default=FetchedValue()),
 )
 
 tool_settings = Table(
@@ -124,6 +126,7 @@ runs = Table(
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("started_at", Moment),
     Column("completed_at", Moment),
+    Column("actor", Text(), nullable=False, server_default=FetchedValue()),
 )
 
 steps = Table(

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, any_, func, insert, select, update
 
 from core.domain.ids import PrincipalId, TenantId, TokenId
-from core.domain.principal import Audience, Principal
-from core.domain.token import TokenRecord
+from core.domain.principal import Audience, Capability, Principal
+from core.domain.token import Allowance, TokenRecord
 from core.errors import NotFound
+from core.store.capability_tables import capabilities
 from core.store.database import Database
 from core.store.directory import Directory
 from core.store.principals import principal_of
@@ -23,8 +24,10 @@ class StoredTokens:
         self._database = database
         self._directory = directory
 
-    async def keep(self, record: TokenRecord, *, token_hash: bytes) -> None:
-        """Keep a new token."""
+    async def keep(
+        self, record: TokenRecord, *, token_hash: bytes, allowance: Allowance | None = None
+    ) -> None:
+        """Keep a new token; one for a few calls with how much it allows."""
         tenant_id = record.principal.tenant_id
         async with self._database.for_tenant(tenant_id) as connection:
             await connection.execute(
@@ -37,8 +40,21 @@ class StoredTokens:
                     scopes=sorted(record.scopes),
                     expires_at=record.expires_at,
                     created_at=record.created_at,
+                    actors=list(record.actors),
+                    ancestors=list(record.ancestors),
                 )
             )
+            if record.capability is not None and allowance is not None:
+                await connection.execute(
+                    insert(capabilities).values(
+                        tenant_id=tenant_id,
+                        token_id=record.id,
+                        tools=sorted(record.capability.tools),
+                        arguments=record.capability.arguments,
+                        uses_left=allowance.uses,
+                        amount_left_micros=allowance.amount_micros,
+                    )
+                )
 
     async def by_hash(self, token_hash: bytes) -> TokenRecord | None:
         """Return the token of an enabled person, whatever its tenant; expired and revoked too."""
@@ -97,7 +113,17 @@ class StoredTokens:
 
 
 def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
-    token = access_tokens.c
+    token, ancestor = access_tokens.c, access_tokens.alias("ancestor").c
+    standing = (
+        select(func.count())
+        .where(
+            ancestor.tenant_id == tenant_id,
+            ancestor.id == any_(token.ancestors),
+            ancestor.revoked_at.is_(None),
+        )
+        .correlate(access_tokens)
+        .scalar_subquery()
+    )
     return (
         select(
             principals,
@@ -107,11 +133,20 @@ def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
             token.expires_at,
             token.revoked_at,
             token.created_at.label("issued_at"),
+            token.actors,
+            token.ancestors,
+            (standing < func.cardinality(token.ancestors)).label("is_cut_off"),
+            capabilities.c.tools,
+            capabilities.c.arguments,
         )
         .join_from(
             access_tokens,
             principals,
             (principals.c.tenant_id == token.tenant_id) & (principals.c.id == token.principal_id),
+        )
+        .outerjoin(
+            capabilities,
+            (capabilities.c.tenant_id == token.tenant_id) & (capabilities.c.token_id == token.id),
         )
         .where(token.tenant_id == tenant_id)
     )
@@ -126,4 +161,10 @@ def _token(row: AnyRow) -> TokenRecord:
         expires_at=row.expires_at,
         created_at=row.issued_at,
         revoked_at=row.revoked_at,
+        actors=tuple(row.actors),
+        ancestors=tuple(TokenId(one) for one in row.ancestors),
+        is_cut_off=row.is_cut_off,
+        capability=Capability(tools=frozenset(row.tools), arguments=row.arguments)
+        if row.tools
+        else None,
     )

@@ -7,6 +7,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from core.store import (
     authorization_tables,
+    capability_tables,
     sign_in_tables,
     signing_tables,
     upstream_tables,
@@ -18,7 +19,14 @@ from tests.builders import make_person, make_tenant
 from tests.conftest import Urls
 
 # Imported, so that the metadata knows their tables.
-_PARTS = (authorization_tables, sign_in_tables, signing_tables, upstream_tables, vault_tables)
+_PARTS = (
+    authorization_tables,
+    capability_tables,
+    sign_in_tables,
+    signing_tables,
+    upstream_tables,
+    vault_tables,
+)
 
 
 def test_every_tenant_table_forces_row_level_security(urls: Urls) -> None:
