@@ -39,6 +39,7 @@ from core.store.driving import DrivenRuns
 from core.store.events import StoredEvents, StoredText
 from core.store.grouped import GroupedWrites
 from core.store.journal import StoredJournal
+from core.store.nudges import StoredNudges
 from core.store.principals import StoredPeople
 from core.store.runs import StoredRuns
 from core.store.sealing import Sealer
@@ -85,6 +86,7 @@ class Assembly:
         self.driven_runs = DrivenRuns(
             self.database, writes=self.writes, driver=self.executor_id, clock=self.clock
         )
+        self.nudges = StoredNudges(self.database)
         self.audit = AuditTrail(self.database)
         self.signer = SigningKey.open(settings.store.data_dir)
         self.cipher = _keyring(settings)

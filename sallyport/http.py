@@ -51,6 +51,7 @@ def http_app(
     settings: HttpSettings,
     clock: Clock,
     gauges: Mapping[str, Gauge] | None = None,
+    stopping: asyncio.Event | None = None,
     keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
     ready_seconds: float = _READY_SECONDS,
 ) -> Starlette:
@@ -58,9 +59,9 @@ def http_app(
 
     ``mcp`` answers at ``/mcp``; whatever it needs around it is entered by whoever calls this.
     ``readiness`` raises where the process should be sent no work. ``state.stopping`` of what is
-    returned is an event: once it is set, streams end.
+    returned is ``stopping``, or an event of its own: once it is set, streams end.
     """
-    stopping = asyncio.Event()
+    stopping = stopping or asyncio.Event()
     figures = HttpFigures(clock=clock, gauges=gauges or {})
     front = Front(app=app, tokens=tokens, stopping=stopping, keep_alive_seconds=keep_alive_seconds)
 

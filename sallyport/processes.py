@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.app import App
 from core.store.readiness import Readiness
 from mcp_server.http import McpEndpoint
+from mcp_server.waiting import Patience
 from sallyport.assembly import Assembly
 from sallyport.ending import first_of
 from sallyport.http import http_app
@@ -49,7 +50,17 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         Misconfigured: ``port_taken``, ``address_not_usable``.
     """
     parts, http = process.parts, process.parts.settings.http
-    mcp = McpEndpoint(process.app, tokens=parts.tokens, public_url=http.public_url)
+    stopping = asyncio.Event()
+    mcp = McpEndpoint(
+        process.app,
+        tokens=parts.tokens,
+        public_url=http.public_url,
+        pages_url=pages_of(http, port=port),
+        patience=patience_of(http),
+        cipher=parts.cipher,
+        nudges=parts.nudges,
+        stopping=stopping,
+    )
     asgi = http_app(
         app=process.app,
         tokens=parts.tokens,
@@ -57,6 +68,7 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         readiness=Readiness(parts.database).check,
         settings=http,
         clock=parts.clock,
+        stopping=stopping,
         gauges={
             "sallyport_database_connections_in_use": Gauge(
                 meaning="Connections to PostgreSQL that somebody works with now.",
@@ -69,6 +81,16 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
             await serve_http(asgi, host=http.host, port=port, ready=ready)
     except BaseExceptionGroup as group:
         raise first_of(group) from group
+
+
+def pages_of(http: HttpSettings, *, port: int) -> str | None:
+    """Return where people find our pages; None where only the running server knows its port."""
+    return address_of(http, port=port) if port or http.public_url else None
+
+
+def patience_of(http: HttpSettings) -> Patience:
+    """Return how long a client is kept waiting."""
+    return Patience(people=http.mcp_wait_seconds, worker=http.mcp_wait_seconds)
 
 
 def address_of(http: HttpSettings, *, port: int) -> str:

@@ -63,6 +63,7 @@ class HttpSettings(_Concern):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+    mcp_wait_seconds: float = Field(default=40.0, ge=0, le=240)
 
     @property
     def url(self) -> str:

@@ -123,6 +123,22 @@ class Database:
         with _translated():
             return cast("object", await pool.fetchval(query, *arguments))
 
+    @asynccontextmanager
+    async def listening(self, channel: str) -> AsyncGenerator["Line"]:
+        """Listen on a connection that no pool has, until the block is left.
+
+        Raises:
+            Unavailable: ``database_unavailable``, at once or whenever the line is lost.
+        """
+        with _translated():
+            connection = await self._connect()
+            try:
+                line = Line(connection)
+                await connection.add_listener(channel, line.take)
+                yield line
+            finally:
+                connection.terminate()
+
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
             self._url,
@@ -130,6 +146,36 @@ class Database:
             command_timeout=_STATEMENT_SECONDS,
             server_settings=_SESSION,
         )
+
+
+class Line:
+    """A connection that listens."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Take the connection; when it ends, that is heard too."""
+        self._connection = connection
+        self._heard: asyncio.Queue[str | None] = asyncio.Queue()
+        connection.add_termination_listener(lambda _: self._heard.put_nowait(None))
+
+    def take(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        """Keep one notification until it is asked for."""
+        self._heard.put_nowait(str(payload))
+
+    async def heard(self, *, within_seconds: float) -> str | None:
+        """Return the next notification; None where none came in time, and the line still holds.
+
+        Raises:
+            Unavailable: ``database_unavailable``: the line is lost.
+        """
+        try:
+            payload = await asyncio.wait_for(self._heard.get(), within_seconds)
+        except TimeoutError:
+            with _translated():
+                await self._connection.execute("select 1", timeout=within_seconds)
+            return None
+        if payload is None:
+            raise Unavailable("database_unavailable")
+        return payload
 
 
 _SESSION = {

@@ -1,18 +1,19 @@
 """MCP over standard input and output, for clients that start their servers themselves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import click
 
-from core.app import App
-from core.domain.principal import Caller
 from mcp_server.stdio import serve_stdio
 from sallyport import settings
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, lasting
 from sallyport.commands.session import acting_as, as_option, tenant_option
 from sallyport.driving import driven
+from sallyport.processes import pages_of, patience_of
 from sallyport.standard_input import relayed
 from sallyport.storage import Storage
 
@@ -34,15 +35,20 @@ async def COMMAND(tenant: str, email: str) -> Answer:  # noqa: N802 - what the c
         scopes = caller.scopes - {"approvals:decide"}
         async with driven(parts) as wheel:
             await _served(
-                wheel.app,
-                caller=replace(caller, scopes=scopes, via=_VIA),
-                public_url=read.http.public_url,
+                partial(
+                    serve_stdio,
+                    wheel.app,
+                    caller=replace(caller, scopes=scopes, via=_VIA),
+                    patience=patience_of(read.http),
+                    public_url=pages_of(read.http, port=read.http.port),
+                    nudges=parts.nudges,
+                )
             )
         supervision.cancel()
     return Answer(document={})
 
 
-async def _served(app: App, *, caller: Caller, public_url: str | None) -> None:
+async def _served(serving: Callable[[], Awaitable[None]]) -> None:
     """Serve until standard input ends, or until cancelled, which ends it."""
     end_input = relayed()
 
@@ -56,7 +62,7 @@ async def _served(app: App, *, caller: Caller, public_url: str | None) -> None:
         ending = group.create_task(end_when_cancelled())
 
         async def serve() -> None:
-            await serve_stdio(app, caller=caller, public_url=public_url)
+            await serving()
             ending.cancel()
 
         # A task of its own: cancelled here, the serving goes on until its input has ended.
