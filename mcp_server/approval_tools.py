@@ -1,7 +1,7 @@
 """Approvals over MCP: a model may see the questions and what came of them, never answer one."""
 
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import UUID
 
 from mcp import types
@@ -18,6 +18,7 @@ from core.tools.builtin.paging import LONGEST_CURSOR, after_moment, cursor_of
 from mcp_server.answers import answer, error_content, status_content
 from mcp_server.own_tools import OwnTool
 from mcp_server.peer import Answer, Peer
+from mcp_server.run_views import approval_content
 from mcp_server.waiting import Waiting, may_decide, summary_of
 
 
@@ -206,7 +207,7 @@ class ApprovalTools:
         )
         return answer(
             {
-                "approvals": [_told(approval) for approval in shown],
+                "approvals": [approval_content(approval) for approval in shown],
                 "next_cursor": cursor_of(more[0], last=more[1]) if more else None,
             }
         )
@@ -253,31 +254,3 @@ def _stands(approval: Approval) -> dict[str, Json]:
     }
     people: list[Json] = [decision.principal.email for decision in approval.decisions]
     return content | ({"decided_by": people} if people else {})
-
-
-def _told(approval: Approval) -> JsonObject:
-    decisions: list[Json] = [
-        {
-            "by": decision.principal.email,
-            "answer": decision.answer.value,
-            "reason": decision.reason,
-        }
-        for decision in approval.decisions
-    ]
-    return {
-        "id": str(approval.id),
-        "run_id": str(approval.run_id),
-        "call_id": str(approval.call_id),
-        "tool": approval.tool,
-        "risk": approval.risk.value,
-        "arguments": cast("Json", approval.arguments),
-        "preview": cast("Json", approval.preview),
-        "reason": approval.reason,
-        "requester": approval.requester.email,
-        "approvers": approval.approvers.in_words(),
-        "needed": approval.approvers.needed,
-        "state": approval.state.value,
-        "created_at": approval.created_at.isoformat(),
-        "expires_at": approval.expires_at.isoformat(),
-        "decisions": decisions,
-    }

@@ -1,7 +1,8 @@
 """Runs over MCP: give the company's own agent a task, and look at how it is getting on."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from mcp import types
@@ -9,16 +10,18 @@ from pydantic import Field
 
 from core.app import App
 from core.domain.canonical import Json
-from core.domain.ids import RunId
+from core.domain.ids import ApprovalId, RunId
 from core.domain.principal import Caller
-from core.domain.run import Run, RunStatus
-from core.domain.tool import CallState
+from core.domain.run import Run, RunStatus, Step
+from core.domain.tool import CallState, Failed
 from core.tools.authoring import Arguments, Output
 from mcp_server.answers import answer
 from mcp_server.own_tools import OwnTool
 from mcp_server.peer import Answer, Peer
+from mcp_server.run_views import status_of
 from mcp_server.tasks import created, task_of_run
 
+_LONGEST_SAID: Final = 1000
 _STATUSES = tuple(status.value for status in RunStatus)
 
 
@@ -57,8 +60,35 @@ class RunError(Output):
     message: str
 
 
+class CallSoFar(Output):
+    """A call of a run, and how it stands."""
+
+    call_id: UUID
+    tool: str
+    status: str
+    message: str | None = Field(None, description="Why it failed or was refused.")
+
+
+class StepSoFar(Output):
+    """One turn of the agent: what it said, shortened, and the tools that it asked for."""
+
+    number: int
+    said: str
+    calls: list[CallSoFar]
+
+
+class WaitingFor(Output):
+    """A question that people have to answer before the run goes on."""
+
+    approval_id: UUID
+    tool: str
+    summary: str
+    approvers: str
+    expires_at: datetime
+
+
 class RunView(Output):
-    """How a run is getting on; ``approvals`` are those that it waits for."""
+    """How a run is getting on; ``approvals`` are those that it waits for, without more words."""
 
     run_id: UUID
     status: str = Field(json_schema_extra={"enum": list(_STATUSES)})
@@ -66,8 +96,10 @@ class RunView(Output):
     result: str | None
     error: RunError | None
     approvals: list[UUID]
-    steps: int
+    waiting_for: list[WaitingFor]
+    steps: list[StepSoFar]
     cost_micros: int
+    budget_micros: int
     created_at: datetime
     completed_at: datetime | None
 
@@ -100,9 +132,10 @@ class RunTools:
                 name="run_status",
                 description=(
                     "Look at how a run is getting on.\n\n"
-                    "Returns its status, with the result once it is completed and the approvals"
-                    " that it waits for while it is awaiting_approval. It changes nothing, so ask"
-                    " again later until the run has ended."
+                    "Returns its status, the steps so far, what it has cost, whom it waits for"
+                    " while it is awaiting_approval, and the result once it is completed. It"
+                    " changes nothing, so ask again later until the run has ended. The whole run,"
+                    " with arguments and results, is the resource sallyport://runs/{run_id}."
                 ),
                 scope="runs:read",
                 takes=WhichRun,
@@ -132,6 +165,7 @@ class RunTools:
         error: Json = None
         if run.error is not None:
             error = {"code": run.error.code, "message": run.error.message}
+        approvals = await self._waited_for(caller, run)
         return answer(
             {
                 "run_id": str(run.id),
@@ -139,15 +173,38 @@ class RunTools:
                 "task": run.task,
                 "result": run.result,
                 "error": error,
-                "approvals": await self._waited_for(caller, run),
-                "steps": len(run.steps),
+                "approvals": [str(approval_id) for approval_id in approvals],
+                "waiting_for": await self._questions(caller, approvals),
+                "steps": [_so_far(step) for step in run.steps],
                 "cost_micros": run.cost_micros,
+                "budget_micros": run.agent.budget_micros,
                 "created_at": run.created_at.isoformat(),
                 "completed_at": run.completed_at.isoformat() if run.completed_at else None,
             }
         )
 
-    async def _waited_for(self, caller: Caller, run: Run) -> list[str]:
+    async def _questions(
+        self, caller: Caller, approvals: Sequence[ApprovalId]
+    ) -> list[dict[str, Json]]:
+        if "approvals:read" not in caller.scopes:
+            return []
+        found = [
+            await self._app.approval(caller, approval_id=approval_id) for approval_id in approvals
+        ]
+        return [
+            {
+                "approval_id": str(one.id),
+                "tool": one.tool,
+                "summary": str(one.preview.get("summary") or one.tool),
+                "approvers": one.approvers.in_words(),
+                "expires_at": one.expires_at.isoformat(),
+            }
+            for one in found
+        ]
+
+    async def _waited_for(self, caller: Caller, run: Run) -> list[ApprovalId]:
+        if "tools:call" not in caller.scopes:
+            return []
         waiting = {CallState.PENDING_APPROVAL, CallState.UNKNOWN}
         records = [record for step in run.steps for record in step.calls]
         views = [
@@ -155,4 +212,21 @@ class RunTools:
             for record in records
             if record.state in waiting
         ]
-        return [str(view.approval_id) for view in views if view.approval_id is not None]
+        return [view.approval_id for view in views if view.approval_id is not None]
+
+
+def _so_far(step: Step) -> dict[str, Json]:
+    said = step.answer.text if step.answer else ""
+    return {
+        "number": step.number,
+        "said": said if len(said) <= _LONGEST_SAID else f"{said[:_LONGEST_SAID]}…",
+        "calls": [
+            {
+                "call_id": str(record.call.id),
+                "tool": record.call.tool,
+                "status": status_of(record.state),
+            }
+            | ({"message": record.result.message} if isinstance(record.result, Failed) else {})
+            for record in step.calls
+        ],
+    }

@@ -75,7 +75,8 @@ def task_of_run(run: Run, *, result: types.CallToolResult | None = None) -> Task
     if run.status.is_final and result is not None:
         return task | {"status": "completed", "result": _plain(result)}
     waits = run.status is RunStatus.AWAITING_APPROVAL
-    told = "Waiting for people to decide." if waits else "The agent is at work."
+    doing = "It waits for people to decide" if waits else "The agent is at work"
+    told = f"{doing}; steps so far: {len(run.steps)}."
     pace = _LOOK_FOR_PEOPLE_MS if waits else _LOOK_MS
     return task | {"status": "working", "statusMessage": told, "pollIntervalMs": pace}
 

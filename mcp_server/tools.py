@@ -1,11 +1,9 @@
 """The tools of one caller, listed and called: all of them through App, and so through the door."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcp import MCPError, types
+from mcp import types
 
 from core.app import App
 from core.domain.canonical import JsonObject
@@ -14,6 +12,7 @@ from core.errors import SallyportError
 from mcp_server.answers import error_answer
 from mcp_server.definitions import Definitions
 from mcp_server.own_tools import OwnTool
+from mcp_server.paging import page_of
 from mcp_server.peer import Answer, Peer
 from mcp_server.waiting import Waiting
 
@@ -47,7 +46,6 @@ class Tools:
             MCPError: a cursor that is not ours.
             SallyportError: the caller is unknown by now, or the database.
         """
-        after = _name_in(cursor)
         found: dict[str, types.Tool] = {}
         if "tools:call" in caller.scopes:
             found = {
@@ -59,11 +57,10 @@ class Tools:
             for name, tool in self._own.items()
             if tool.scope in caller.scopes
         }
-        names = sorted(name for name in found if name > after)
-        page = names[: self._page]
+        page, more = page_of(found, cursor=cursor, size=self._page)
         return types.ListToolsResult(
             tools=[found[name] for name in page],
-            next_cursor=_cursor_after(page[-1]) if len(names) > len(page) else None,
+            next_cursor=more,
             ttl_ms=0,
             cache_scope="private",
         )
@@ -83,16 +80,3 @@ class Tools:
             return await self._waiting.call(caller, tool=name, arguments=arguments, peer=peer)
         except SallyportError as error:
             return error_answer(error)
-
-
-def _cursor_after(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _name_in(cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise MCPError(types.INVALID_PARAMS, "This cursor is not one of ours.") from None
