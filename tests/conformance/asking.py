@@ -6,7 +6,7 @@ from typing import Final
 
 from mcp import types
 
-from mcp_server.server import Context
+from mcp_server.requests import Context
 from tests.conformance.content import STRING, Schema, takes, text
 
 Result = types.CallToolResult | types.InputRequiredResult

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.domain.principal import Audience, Caller
 from mcp_server.http import McpEndpoint
+from mcp_server.listening import Told
 from mcp_server.server import mcp_server
 from tests.conformance.seam import add_fixtures
 from tests.conftest import Urls
@@ -54,8 +55,9 @@ async def conformance_targets(urls: Urls, folder: Path) -> AsyncGenerator[Target
 
 @asynccontextmanager
 async def _stateless(world: World, caller: Caller) -> AsyncGenerator[str]:
-    endpoint = McpEndpoint(world.app, tokens=world.assembly.tokens)
-    add_fixtures(endpoint.server)
+    changes = _Changes()
+    endpoint = McpEndpoint(world.app, tokens=world.assembly.tokens, nudges=changes)
+    add_fixtures(endpoint.server, say=changes.say)
     token = await world.token(caller.principal, audience=Audience.MCP)
     async with endpoint.lifespan(), _served(_SignedIn(endpoint.asgi, token=token)) as url:
         yield url
@@ -64,7 +66,7 @@ async def _stateless(world: World, caller: Caller) -> AsyncGenerator[str]:
 @asynccontextmanager
 async def _stateful(world: World, caller: Caller) -> AsyncGenerator[str]:
     server = mcp_server(world.app, identify=lambda _context: caller)
-    add_fixtures(server)
+    add_fixtures(server, say=_Changes().say)
     manager = StreamableHTTPSessionManager(
         server,
         event_store=_Events(),
@@ -87,6 +89,21 @@ class _SignedIn:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         signed = {**scope, "headers": [*scope["headers"], self._header]}
         await self._inner(signed, receive, send)
+
+
+class _Changes:
+    """News of what has changed, as they would come from another process."""
+
+    def __init__(self) -> None:
+        self._told: set[Told] = set()
+
+    async def follow(self, told: Told) -> None:
+        self._told.add(told)
+        await asyncio.Event().wait()
+
+    async def say(self, kind: str) -> None:
+        for told in self._told:
+            await told(None, kind)
 
 
 class _Events(EventStore):

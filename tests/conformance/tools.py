@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mcp import MCPError, types
-from mcp.server.subscriptions import PromptsListChanged, SubscriptionBus, ToolsListChanged
 
-from mcp_server.server import Context
+from mcp_server.requests import Context
 from tests.conformance import asking
 from tests.conformance.content import (
     DEFAULTS,
@@ -30,6 +29,9 @@ Call = Callable[
     [Context, types.CallToolRequestParams],
     Awaitable[types.CallToolResult | types.InputRequiredResult],
 ]
+
+Say = Callable[[str], Awaitable[None]]
+"""Tells our server what of everybody's has changed, such as ``tools``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,9 @@ async def _needs_sampling(
     return types.CallToolResult(content=[text("The client can sample.")])
 
 
-def _changing(bus: SubscriptionBus, event: ToolsListChanged | PromptsListChanged) -> Call:
+def _changing(say: Say, kind: str) -> Call:
     async def call(_context: Context, _params: types.CallToolRequestParams) -> types.CallToolResult:
-        await bus.publish(event)
+        await say(kind)
         return types.CallToolResult(content=[text("Said that the list has changed.")])
 
     return call
@@ -106,8 +108,8 @@ _HEADER: Final[Schema] = {
 }
 
 
-def fixture_tools(bus: SubscriptionBus) -> Mapping[str, FixtureTool]:
-    """Return the tools by name; ``bus`` is where changes of lists are told."""
+def fixture_tools(say: Say) -> Mapping[str, FixtureTool]:
+    """Return the tools by name; two of them ``say`` that a list has changed."""
     plain: dict[str, tuple[Call, Schema]] = {
         "test_simple_text": (
             _always(text("This is a simple text response for testing.")),
@@ -146,8 +148,8 @@ def fixture_tools(bus: SubscriptionBus) -> Mapping[str, FixtureTool]:
         "json_schema_2020_12_tool": (_always(text("Its schema is what counts.")), DIALECT),
         "test_missing_capability": (_needs_sampling, NO_ARGUMENTS),
         "test_custom_headers": (_always(text("Its header is what counts.")), _HEADER),
-        "test_trigger_tool_change": (_changing(bus, ToolsListChanged()), NO_ARGUMENTS),
-        "test_trigger_prompt_change": (_changing(bus, PromptsListChanged()), NO_ARGUMENTS),
+        "test_trigger_tool_change": (_changing(say, "tools"), NO_ARGUMENTS),
+        "test_trigger_prompt_change": (_changing(say, "prompts"), NO_ARGUMENTS),
     }
     plain |= {name: (call, NO_ARGUMENTS) for name, call in asking.ROUNDS.items()}
     return {
