@@ -14,6 +14,7 @@ from core.domain.run import AgentVersion
 from core.durable.client import QueueClient
 from core.durable.dispatch import SegmentWorker
 from core.durable.schedule import Job
+from core.egress import Egress
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
 from core.governance.judge import Judge
@@ -56,6 +57,7 @@ from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.settings import Settings
+from sallyport.signing_in import SignInParts
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
@@ -106,6 +108,16 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
+        self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
+        self.sign_in = SignInParts(
+            self.database,
+            directory=self.directory,
+            people=self.people,
+            vault=self.vault,
+            audit=self.journal,
+            egress=self.egress,
+            clock=self.clock,
+        )
         self.door = Door(
             judge=self.judge,
             toolbox=self.toolbox,

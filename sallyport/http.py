@@ -5,7 +5,7 @@ import errno
 import re
 import socket
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import ip_address
 
 import structlog
@@ -51,13 +51,14 @@ def http_app(
     settings: HttpSettings,
     clock: Clock,
     gauges: Mapping[str, Gauge] | None = None,
+    pages: Sequence[BaseRoute] = (),
     stopping: asyncio.Event | None = None,
     keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
     ready_seconds: float = _READY_SECONDS,
 ) -> Starlette:
     """Return the whole HTTP side.
 
-    ``mcp`` answers at ``/mcp``; whatever it needs around it is entered by whoever calls this.
+    ``pages`` are what people see in a browser. ``mcp`` answers at ``/mcp``; whatever it needs around it is entered by whoever calls this.
     ``readiness`` raises where the process should be sent no work. ``state.stopping`` of what is
     returned is ``stopping``, or an event of its own: once it is set, streams end.
     """
@@ -80,6 +81,7 @@ def http_app(
         # First, because routes are tried in turn, and this one is asked for by far the most.
         *([Route("/mcp", mcp)] if mcp is not None else ()),
         *api_routes(front),
+        *pages,
         Route("/healthz", _healthy, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),

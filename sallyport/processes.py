@@ -67,6 +67,7 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         mcp=mcp.asgi,
         readiness=Readiness(parts.database).check,
         settings=http,
+        pages=parts.sign_in.pages(process.app, public_url=http.public_url).routes,
         clock=parts.clock,
         stopping=stopping,
         gauges={

@@ -71,6 +71,12 @@ class HttpSettings(_Concern):
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
+class EgressSettings(_Concern):
+    """Which hosts, as ``host`` or ``host:port``, may be private and without TLS where others name them."""
+
+    allow_private_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+
+
 class ModelSettings(_Concern):
     """Which language models answer, in the order in which they are asked."""
 
@@ -108,6 +114,7 @@ class Settings(_Concern):
 
     store: StoreSettings = StoreSettings()
     vault: VaultSettings = VaultSettings()
+    egress: EgressSettings = EgressSettings()
     http: HttpSettings = HttpSettings()
     models: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -117,6 +124,7 @@ class Settings(_Concern):
 _CONCERNS: Mapping[str, type[_Concern]] = {
     "store": StoreSettings,
     "vault": VaultSettings,
+    "egress": EgressSettings,
     "http": HttpSettings,
     "models": ModelSettings,
     "worker": WorkerSettings,
