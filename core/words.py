@@ -56,7 +56,6 @@ SENTENCES: Mapping[str, str] = {
     # signing in
     "sign_in_expired": "This sign-in is over, or was begun in another browser. Begin again where you came from.",
     "link_not_valid": "This link does not work any more: each works once, for 15 minutes. Ask for a new one.",
-    "form_not_ours": "This form is too old, or did not come from a page of ours. Go back, reload the page and send it again.",
     "malformed_form": "This form cannot be taken: {detail}.",
     "invalid_return_to": "This address to go back to is none of ours, so nobody is sent there.",
     "provider_unavailable": "Your company's sign-in cannot be reached now ({detail}). Try again shortly.",

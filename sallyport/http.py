@@ -58,7 +58,8 @@ def http_app(
 ) -> Starlette:
     """Return the whole HTTP side.
 
-    ``pages`` are what people see in a browser. ``mcp`` answers at ``/mcp``; whatever it needs around it is entered by whoever calls this.
+    ``pages`` are what people see in a browser. ``mcp`` answers at ``/mcp``; whatever it needs
+    around it is entered by whoever calls this.
     ``readiness`` raises where the process should be sent no work. ``state.stopping`` of what is
     returned is ``stopping``, or an event of its own: once it is set, streams end.
     """

@@ -68,7 +68,7 @@ class SignInParts:
         self.direct = DirectTokens(openid=self.openid, issuers=directory, accounts=self.providers)
 
     def pages(self, app: App, *, public_url: str | None) -> FrontPages:
-        """Return the pages; without ``public_url`` we are where the browser says, as a rule here."""
+        """Return the pages; without ``public_url`` we are where a browser says."""
         site, pages = Site(public_url), Pages()
         sign_in = SignInPages(
             site=site,
