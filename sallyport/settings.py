@@ -72,7 +72,7 @@ class HttpSettings(_Concern):
 
 
 class EgressSettings(_Concern):
-    """Which hosts, as ``host`` or ``host:port``, may be private and without TLS where others name them."""
+    """Hosts (``host`` or ``host:port``) that others may name though private and without TLS."""
 
     allow_private_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
