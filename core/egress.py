@@ -121,12 +121,14 @@ class Egress:
         return httpx2.AsyncClient(
             headers={"accept-encoding": "identity", **(headers or {})},
             timeout=timeout,
-            transport=_Guarded(
-                self, tls=self._tls, limit_bytes=limit_bytes, connections=connections
-            ),
+            transport=self.transport(limit_bytes=limit_bytes, connections=connections),
             follow_redirects=False,
             trust_env=False,
         )
+
+    def transport(self, *, limit_bytes: int, connections: int) -> httpx2.AsyncBaseTransport:
+        """Return what a client reaches addresses through; compressed answers are refused."""
+        return _Guarded(self, tls=self._tls, limit_bytes=limit_bytes, connections=connections)
 
     async def fetch(
         self,

@@ -50,6 +50,9 @@ _FOREIGN: Final = {
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
     "mcp": logging.WARNING,
+    # As errors, these write down what an upstream server has sent.
+    "mcp.client": logging.CRITICAL,
+    "mcp.shared": logging.CRITICAL,
     "sqlalchemy": logging.WARNING,
 }
 _OURS: Final = ("api", "approvals", "bots", "console", "core", "mcp_server", "sallyport")

@@ -1,0 +1,312 @@
+"""The tools of upstream MCP servers, as the door knows tools: checked, pinned and bounded."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import Context
+from typing import Protocol, cast
+
+import jsonschema_rs
+import mcp_types
+import structlog
+
+from core.domain.canonical import Json, JsonObject, canonical_json
+from core.domain.ids import TenantId
+from core.domain.permit import PermittedCall
+from core.domain.tool import Change, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
+from core.domain.upstream import GRACE_SECONDS, UNSTRUCTURED, Sighting, upstream_of
+from core.domain.upstream import Connection as Connected
+from core.egress import Egress
+from core.errors import Forbidden, InvalidInput, Refused, SallyportError, ToolFailed
+from core.ports import Clock
+from core.tools.faults import schema_fault, unstorable
+from core.tools.mcp_actor import Actor, NotSent
+from core.tools.mcp_allowed import AllowedUpstream
+from core.tools.mcp_connection import Connection
+from core.tools.mcp_definitions import validator_of
+from core.vault import Vault
+from core.words import sentence_of
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_ACTORS = 256
+_VALIDATORS = 1000
+_SHOWN = 500
+_CHANGES = 50
+_DETAIL = 1000
+_UNCERTAIN = frozenset(
+    {"upstream_unreachable", "upstream_timeout", "upstream_too_large", "upstream_broken"}
+)
+"""Faults of a call that was sent, after which nobody here knows what it has done."""
+
+_Key = tuple[TenantId, str, object, int]
+
+
+class UpstreamRecords(Protocol):
+    """Which upstreams a tenant uses, and what was seen of their tools."""
+
+    async def connection(self, tenant_id: TenantId, *, upstream: str) -> Connected:
+        """Return how the tenant is connected.
+
+        Raises:
+            NotFound: ``upstream_not_connected``.
+        """
+        ...
+
+    async def saw(
+        self, tenant_id: TenantId, *, upstream: str, sightings: Sequence[Sighting]
+    ) -> tuple[str, ...]:
+        """Keep what a server says of its tools now; return those that have changed."""
+        ...
+
+
+class UpstreamTools:
+    """A ToolBox of tools that are each tenant's own: what may be called, its standing says.
+
+    Calls can be made while it is ``open``.
+    """
+
+    def __init__(
+        self,
+        allowed: Mapping[str, AllowedUpstream],
+        *,
+        records: UpstreamRecords,
+        vault: Vault,
+        egress: Egress,
+        clock: Clock,
+    ) -> None:
+        """Take the operator's list, and where connections and credentials are kept."""
+        self.allowed = allowed
+        self._records = records
+        self._vault = vault
+        self._egress = egress
+        self._clock = clock
+        self._actors: dict[_Key, Actor] = {}
+        self._validators: OrderedDict[str, jsonschema_rs.Validator] = OrderedDict()
+        self._group: asyncio.TaskGroup | None = None
+        self._owners: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        """Have sessions be opened as they are needed; all end with the outermost block."""
+        if self._group is not None:
+            yield
+            return
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                yield
+            finally:
+                self._group = None
+                self._actors.clear()
+                for owner in self._owners:
+                    owner.cancel()
+
+    def tools(self) -> Sequence[Tool]:
+        """Return nothing: no tool is everybody's."""
+        return ()
+
+    def find(self, name: str) -> Tool | None:
+        """Return nothing: no tool is everybody's."""
+        del name
+        return None
+
+    def checked_arguments(self, tool: Tool, arguments: JsonObject) -> JsonObject:
+        """Return ``arguments`` as they are, where the pinned schema takes them.
+
+        Raises:
+            InvalidInput: ``invalid_arguments`` with the path and what is wrong.
+        """
+        if wrong := unstorable(arguments):
+            raise InvalidInput("invalid_arguments", tool=tool.name, path="", detail=wrong)
+        takes = self._validator(tool.definition_digest, kind="takes", schema=tool.input_schema)
+        if not takes.is_valid(dict(arguments)):
+            path, words = schema_fault(takes, arguments)
+            raise InvalidInput("invalid_arguments", tool=tool.name, path=path, detail=words)
+        return arguments
+
+    async def preview(self, call: ToolCall) -> Preview | None:
+        """Return the call itself, by argument: what it would change, only its server knows.
+
+        Raises:
+            Forbidden: ``tenant_mismatch``.
+        """
+        _check_tenant(call)
+        upstream, _, _ = call.tool.partition("__")
+        shown = sorted(call.arguments.items())[:_CHANGES]
+        return Preview(
+            summary=f"Call {call.tool} of the server {upstream}.",
+            target=upstream,
+            changes=tuple(
+                Change(field=name[:_SHOWN], before=None, after=_told(value))
+                for name, value in shown
+            ),
+        )
+
+    async def call(self, permitted: PermittedCall) -> ToolResult:
+        """Make the call. Failures are results, but for what nobody here knows the outcome of.
+
+        Raises:
+            TimeoutError: the call went out, and no answer that says what it has done came back.
+            Unavailable: our own database is away.
+        """
+        tool, call = permitted.tool, permitted.call
+        try:
+            _check_tenant(call)
+            return await self._result(permitted)
+        except NotSent as error:
+            return _failed(error)
+        except ToolFailed as error:
+            if tool.risk.has_effect and error.code in _UNCERTAIN:
+                _log.warning(
+                    "upstream.outcome_unknown",
+                    tool=tool.name,
+                    tenant_id=str(call.tenant_id),
+                    call_id=str(call.id),
+                    code=error.code,
+                )
+                raise TimeoutError(error.code) from error
+            return _failed(error)
+        except Refused as error:
+            return _failed(error)
+
+    async def look(self, tenant_id: TenantId, *, upstream: str) -> None:
+        """Ask an upstream for its tools now, and keep what it says.
+
+        Raises:
+            NotFound: ``upstream_not_connected``; ``credential_missing``.
+            ToolFailed: the server could not be asked.
+        """
+        actor, _ = await self._actor(tenant_id, upstream=upstream)
+        await actor.look()
+
+    async def _result(self, permitted: PermittedCall) -> ToolResult:
+        tool, call = permitted.tool, permitted.call
+        actor, allowed = await self._actor(call.tenant_id, upstream=upstream_of(tool) or "")
+        told = await actor.call(
+            tool.name,
+            digest=tool.definition_digest,
+            arguments=call.arguments,
+            key=permitted.idempotency_key if tool.idempotent else None,
+            seconds=tool.timeout_seconds - GRACE_SECONDS,
+        )
+        if told.is_error:
+            return _failed(
+                ToolFailed("upstream_tool_failed", tool=tool.name, detail=_text_of(told))
+            )
+        output = self._output(tool, told=told)
+        if output is None:
+            return _failed(ToolFailed("upstream_schema_broken", tool=tool.name))
+        if len(canonical_json(output)) > allowed.result_bytes:
+            return _failed(ToolFailed("upstream_result_too_large", tool=tool.name))
+        return Succeeded(output=output)
+
+    def _output(self, tool: Tool, *, told: mcp_types.CallToolResult) -> JsonObject | None:
+        """Return what a call has returned; None where that is not what was promised."""
+        if tool.output_schema == UNSTRUCTURED:
+            output: JsonObject = {"content": [_block(block) for block in told.content]}
+            return None if unstorable(output) else output
+        structured = cast("Json", told.structured_content)
+        if not isinstance(structured, Mapping) or unstorable(structured):
+            return None
+        returns = self._validator(tool.definition_digest, kind="returns", schema=tool.output_schema)
+        return structured if returns.is_valid(dict(structured)) else None
+
+    async def _actor(self, tenant_id: TenantId, *, upstream: str) -> tuple[Actor, AllowedUpstream]:
+        allowed = self.allowed.get(upstream)
+        if allowed is None:
+            raise NotSent.of(ToolFailed("upstream_not_allowed", upstream=upstream))
+        connected = await self._records.connection(tenant_id, upstream=upstream)
+        key: _Key = (tenant_id, upstream, connected.credential, connected.revision)
+        actor = self._actors.get(key)
+        if actor is None:
+            self._forget(tenant_id, upstream=upstream)
+
+            async def open_one() -> Connection:
+                return await self._opened(connected, allowed=allowed)
+
+            actor = self._actors[key] = Actor(allowed, open_one=open_one, clock=self._clock)
+        return actor, allowed
+
+    def _forget(self, tenant_id: TenantId, *, upstream: str) -> None:
+        """Let go of sessions with an older credential, and of those that nobody uses."""
+        for key, actor in list(self._actors.items()):
+            is_older = key[:2] == (tenant_id, upstream)
+            if is_older or (len(self._actors) >= _ACTORS and actor.is_idle):
+                actor.retire()
+                del self._actors[key]
+
+    async def _opened(self, connected: Connected, *, allowed: AllowedUpstream) -> Connection:
+        if self._group is None:
+            raise ToolFailed("upstream_unreachable", upstream=allowed.name)
+        secret = None
+        if connected.credential is not None:
+            secret = await self._vault.reveal(connected.tenant_id, ref=connected.credential)
+
+        async def on_seen(sightings: tuple[Sighting, ...]) -> None:
+            changed = await self._records.saw(
+                connected.tenant_id, upstream=allowed.name, sightings=sightings
+            )
+            if changed:
+                _log.info(
+                    "upstream.changed",
+                    tenant_id=str(connected.tenant_id),
+                    upstream=allowed.name,
+                    tools=list(changed),
+                )
+
+        connection = Connection(
+            allowed, secret=secret, egress=self._egress, clock=self._clock, on_seen=on_seen
+        )
+        # A context of its own: nothing of whoever happens to call first goes with the session.
+        owner = self._group.create_task(
+            connection.own(), name=f"upstream {allowed.name}", context=Context()
+        )
+        self._owners.add(owner)
+        owner.add_done_callback(self._owners.discard)
+        return connection
+
+    def _validator(self, digest: str, *, kind: str, schema: JsonObject) -> jsonschema_rs.Validator:
+        key = f"{kind}:{digest}"
+        found = self._validators.get(key)
+        if found is None:
+            found = self._validators[key] = validator_of(schema)
+            while len(self._validators) > _VALIDATORS:
+                self._validators.popitem(last=False)
+        return found
+
+
+def _check_tenant(call: ToolCall) -> None:
+    if call.requester.tenant_id != call.tenant_id:
+        raise Forbidden("tenant_mismatch")
+
+
+def _told(value: Json) -> str:
+    text = value if isinstance(value, str) else canonical_json(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _text_of(told: mcp_types.CallToolResult) -> str:
+    texts = [block.text for block in told.content if isinstance(block, mcp_types.TextContent)]
+    said = " ".join(texts)[:_DETAIL]
+    return "" if unstorable(said) else said
+
+
+def _block(block: mcp_types.ContentBlock) -> JsonObject:
+    """Return a block of content as text; what is no text is told of, and left out."""
+    match block:
+        case mcp_types.TextContent():
+            return {"type": "text", "text": block.text}
+        case mcp_types.ResourceLink():
+            return {"type": "resource_link", "uri": str(block.uri), "name": block.name}
+        case mcp_types.EmbeddedResource(resource=mcp_types.TextResourceContents() as resource):
+            return {"type": "resource", "uri": str(resource.uri), "text": resource.text}
+        case mcp_types.EmbeddedResource():
+            return {"type": "resource", "uri": str(block.resource.uri), "left_out": True}
+        case mcp_types.ImageContent() | mcp_types.AudioContent():
+            return {"type": block.type, "mime_type": block.mime_type, "left_out": True}
+
+
+def _failed(error: SallyportError) -> Failed:
+    return Failed(code=error.code, message=sentence_of(error), facts=dict(error.facts))
