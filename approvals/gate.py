@@ -167,7 +167,7 @@ class ApprovalGate:
                 call.tenant_id,
                 at=now,
                 action="approval.asked",
-                actor=call.requester.email,
+                actor=call.actor or call.requester.email,
                 run_id=approval.run_id,
                 call_id=call.id,
                 tool=approval.tool,

@@ -29,7 +29,7 @@ from core.handbook import Handbook
 from core.ports import Clock, Decisions, People, Renew, Standing
 from core.reports import Reports
 from core.runs.stops import cause_of
-from core.starting import Starter, actor_of, direct_call
+from core.starting import Starter, direct_call
 from core.store.approvals import StoredApprovals
 from core.store.events import StoredEvents
 from core.store.runs import StoredRuns
@@ -87,7 +87,8 @@ class App:
         """Return the tools that the caller may use, asking people or not, by name."""
         _need(caller, "tools:call")
         standing = await self._fresh_standing(caller)
-        return self._judge.offered(standing, scopes=caller.scopes, via=caller.via)
+        offered = self._judge.offered(standing, scopes=caller.scopes, via=caller.via)
+        return tuple(one for one in offered if caller.may_name(one.name))
 
     async def dry_run(self, caller: Caller, *, tool: str, arguments: JsonObject) -> Judgement:
         """Return verdict, reasons and preview of a call; nothing is done or recorded.
@@ -124,7 +125,11 @@ class App:
         if not self._judge.has_effect(tool, standing=standing):
             return CallView(record=await self._answered(caller, call))
         standing = standing or await self._fresh_standing(caller)
-        made = await self._made_before(caller, call, standing=standing, client_key=client_key)
+        made = await self._starter.made_before(
+            call,
+            client_key=client_key,
+            checked=lambda: self._judge.checked(call, standing=standing),
+        )
         if made is not None:
             return await self._settled(caller, call_id=made, wait_seconds=wait_seconds)
         judgement = await self._door.admit(call, standing=standing, scopes=caller.scopes)
@@ -166,6 +171,8 @@ class App:
         """
         _need(caller, "tools:call")
         record = await self._runs.call(caller.tenant_id, call_id=call_id)
+        if not caller.may_name(record.call.tool):
+            raise NotFound("not_found", noun="call")
         mine = record.call.requester.id == caller.principal.id
         if not mine and Role.ADMIN not in caller.principal.roles:
             await self._concerned(caller, call_id=call_id)
@@ -243,7 +250,7 @@ class App:
         await self._runs.cancel(
             caller.tenant_id,
             run_id=run_id,
-            actor=actor_of(caller),
+            actor=caller.actor,
             cause=cause_of(RunStopped("cancelled")),
         )
 
@@ -344,24 +351,6 @@ class App:
                 self._standings.pop(key, None)
                 caller = await self._renew(caller)
         raise Unavailable("configuration_changing")
-
-    async def _made_before(
-        self, caller: Caller, call: ToolCall, *, standing: Standing, client_key: str | None
-    ) -> CallId | None:
-        """Return the call under this key: what it changed may make it impossible by now."""
-        if client_key is None:
-            return None
-        record = await self._runs.call_of_key(
-            caller.tenant_id, requester_id=caller.principal.id, client_key=client_key
-        )
-        if record is None:
-            return None
-        if (record.call.tool, record.call.arguments) != (
-            call.tool,
-            self._judge.checked(call, standing=standing).arguments,
-        ):
-            raise Conflict("key_reused")
-        return record.call.id
 
     async def _fresh_standing(self, caller: Caller) -> Standing:
         standing = await self._people.standing(caller.tenant_id, principal_id=caller.principal.id)

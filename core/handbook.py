@@ -55,7 +55,8 @@ class Handbook:
         """
         _need(caller)
         standing = await self._people.standing(caller.tenant_id, principal_id=caller.principal.id)
-        return self._judge.offers(standing, scopes=caller.scopes, via=caller.via)
+        offers = self._judge.offers(standing, scopes=caller.scopes, via=caller.via)
+        return tuple(one for one in offers if caller.may_name(one.tool.name))
 
     def rules(self, caller: Caller) -> Sequence[PolicyRule]:
         """Return the policies that the caller is judged by, in their order.

@@ -8,7 +8,7 @@ from typing import Protocol
 from core.domain.approval import Answer, Approval, GrantScope
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
-from core.domain.ids import ApprovalId, PrincipalId, RunId, TenantId
+from core.domain.ids import ApprovalId, PrincipalId, RunId, TenantId, TokenId
 from core.domain.journal import Entry
 from core.domain.model import ModelAnswer, Prompt
 from core.domain.permit import PermittedCall
@@ -276,6 +276,23 @@ class Decisions(Protocol):
 
     def concerns(self, person: Principal, *, approval: Approval) -> bool:
         """Return whether this person may see the question: theirs, or one they may answer."""
+        ...
+
+
+class Capabilities(Protocol):
+    """How much is left of tokens that are for a few calls; exact, however many come at once."""
+
+    async def spend(
+        self, tenant_id: TenantId, *, token_id: TokenId, micros: int, at: datetime
+    ) -> bool:
+        """Take one use and ``micros`` micro-dollars from the token.
+
+        False, and nothing is taken, where less is left, or the token is revoked or has expired.
+        """
+        ...
+
+    async def give_back(self, tenant_id: TenantId, *, token_id: TokenId, micros: int) -> None:
+        """Undo one ``spend``."""
         ...
 
 

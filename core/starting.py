@@ -1,5 +1,6 @@
 """Starting runs: of the agent with a task, or of one call with an effect."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import uuid4
 
@@ -11,9 +12,10 @@ from core.domain.journal import Happened
 from core.domain.principal import Caller
 from core.domain.run import AgentVersion, Conversation, Run, RunKind, RunStatus
 from core.domain.tool import ToolCall
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Refused
 from core.governance.digest import request_digest
 from core.governance.judgement import Judgement
+from core.governance.spending import Spending
 from core.ports import Clock, Dispatcher
 from core.store.runs import Beginning, Started, StoredRuns
 
@@ -22,10 +24,17 @@ class Starter:
     """Writes a run down, queued, and has it driven."""
 
     def __init__(
-        self, *, runs: StoredRuns, dispatcher: Dispatcher, clock: Clock, agent: AgentVersion
+        self,
+        *,
+        runs: StoredRuns,
+        dispatcher: Dispatcher,
+        spending: Spending,
+        clock: Clock,
+        agent: AgentVersion,
     ) -> None:
         """Take where runs are kept, who drives them, and the configuration of new ones."""
         self._runs = runs
+        self._spending = spending
         self._dispatcher = dispatcher
         self._clock = clock
         self._agent = agent
@@ -67,6 +76,8 @@ class Starter:
     ) -> Started:
         """Start a run of one call that was let in; the same call joins the one still open.
 
+        One that joins costs a token for a few calls nothing.
+
         Raises:
             Conflict: ``undone_already``.
         """
@@ -78,18 +89,49 @@ class Starter:
             "input": call.arguments,
             "undoes": str(undoes) if undoes else None,
         }
-        return await self._begin(
-            Beginning(
-                run=run,
-                scopes=caller.scopes,
-                call=call,
-                client_key=client_key,
-                request_digest=request_digest(call, tool=judgement.tool, undoes=undoes),
-                undoes=undoes,
-                events=(_started(run),),
-                audit=self._audit_start(caller, run=run, content=content),
-            )
+        beginning = Beginning(
+            run=run,
+            scopes=caller.scopes,
+            call=call,
+            client_key=client_key,
+            request_digest=request_digest(call, tool=judgement.tool, undoes=undoes),
+            undoes=undoes,
+            events=(_started(run),),
+            audit=self._audit_start(caller, run=run, content=content),
         )
+        async with self._spending.unless_refused(judgement):
+            started = await self._begin(beginning)
+        if started.joined:
+            await self._spending.give_back(judgement)
+        return started
+
+    async def made_before(
+        self, call: ToolCall, *, client_key: str | None, checked: Callable[[], ToolCall]
+    ) -> CallId | None:
+        """Return the call under this key: what it changed may make it impossible by now.
+
+        A token for a few calls finds the same call again while it is open, even once it is spent.
+
+        Raises:
+            Conflict: ``key_reused``: the key was another request's.
+        """
+        if client_key is None:
+            return await self._open(checked) if call.capability else None
+        record = await self._runs.call_of_key(
+            call.tenant_id, requester_id=call.requester.id, client_key=client_key
+        )
+        if record is None:
+            return None
+        if (record.call.tool, record.call.arguments) != (call.tool, checked().arguments):
+            raise Conflict("key_reused")
+        return record.call.id
+
+    async def _open(self, checked: Callable[[], ToolCall]) -> CallId | None:
+        try:
+            call = checked()
+        except Refused:
+            return None  # the door says so, and has it audited
+        return await self._runs.open_call(call)
 
     async def _begin(self, beginning: Beginning) -> Started:
         try:
@@ -118,6 +160,7 @@ class Starter:
             active_ms=0,
             created_at=self._clock.now(),
             via=caller.via,
+            actor=acting_in(caller),
         )
 
     def _audit_start(self, caller: Caller, *, run: Run, content: JsonObject) -> AuditRecord:
@@ -125,16 +168,15 @@ class Starter:
             run.tenant_id,
             at=self._clock.now(),
             action="run.started",
-            actor=actor_of(caller),
+            actor=caller.actor,
             run_id=run.id,
             content={**content, "kind": run.kind.value, "via": caller.via},
         )
 
 
-def actor_of(caller: Caller) -> str:
-    """Return whom the audit names: the operator's command line never passes for the person."""
-    email = caller.principal.email
-    return f"operator on behalf of {email}" if caller.on_behalf else email
+def acting_in(caller: Caller) -> str:
+    """Return who acts with a delegated token; empty where the person does, or the operator."""
+    return caller.actor if caller.actors else ""
 
 
 def _started(run: Run) -> Happened:
@@ -151,4 +193,6 @@ def direct_call(caller: Caller, *, tool: str, arguments: JsonObject) -> ToolCall
         tool=tool,
         arguments=arguments,
         via=caller.via,
+        actor=acting_in(caller),
+        capability=caller.capability,
     )

@@ -55,7 +55,7 @@ class Tools:
         found |= {
             name: self._own_definitions[name]
             for name, tool in self._own.items()
-            if tool.scope in caller.scopes
+            if tool.scope in caller.scopes and caller.capability is None
         }
         page, more = page_of(found, cursor=cursor, size=self._page)
         return types.ListToolsResult(

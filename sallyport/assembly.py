@@ -18,6 +18,7 @@ from core.egress import Egress
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
 from core.governance.judge import Judge
+from core.governance.spending import Spending
 from core.handbook import Handbook
 from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
@@ -32,6 +33,7 @@ from core.runs.stops import cause_of
 from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
+from core.store.capabilities import StoredCapabilities
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
@@ -118,12 +120,14 @@ class Assembly:
             egress=self.egress,
             clock=self.clock,
         )
+        self.spending = Spending(StoredCapabilities(self.database), clock=self.clock)
         self.door = Door(
             judge=self.judge,
             toolbox=self.toolbox,
             approvals=ApprovalGate(records=self.approvals, clock=self.clock),
             people=self.people,
             journal=self.journal,
+            spending=self.spending,
             clock=self.clock,
         )
 
@@ -201,7 +205,11 @@ class Assembly:
             events=self.events,
             decisions=Decider(records=self.approvals, dispatcher=dispatcher, clock=self.clock),
             starter=Starter(
-                runs=self.stored_runs, dispatcher=dispatcher, clock=self.clock, agent=self.agent
+                runs=self.stored_runs,
+                dispatcher=dispatcher,
+                spending=self.spending,
+                clock=self.clock,
+                agent=self.agent,
             ),
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             handbook=self.handbook,

@@ -68,6 +68,7 @@ class Capability:
     ``arguments`` None leaves them open. How often, and for how much, is counted where it is kept.
     """
 
+    token_id: TokenId
     tools: frozenset[str]
     arguments: JsonObject | None = None
 
@@ -104,6 +105,10 @@ class Caller:
     token_id: TokenId | None = None
     actors: tuple[str, ...] = ()
     capability: Capability | None = None
+
+    def may_name(self, tool: str) -> bool:
+        """Return whether the caller's token is for calls of this tool at all."""
+        return self.capability is None or tool in self.capability.tools
 
     @property
     def actor(self) -> str:

@@ -112,7 +112,10 @@ class StopCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One durable attempt at one task. Money in micro-dollars, ``active_ms`` without waits."""
+    """One durable attempt at one task. Money in micro-dollars, ``active_ms`` without waits.
+
+    ``actor`` is who acts in it for the requester; empty where they do themselves.
+    """
 
     id: RunId
     tenant_id: TenantId
@@ -127,6 +130,7 @@ class Run:
     active_ms: int
     created_at: datetime
     via: str = ""
+    actor: str = ""
     conversation: Conversation | None = None
     result: str | None = None
     error: StopCause | None = None

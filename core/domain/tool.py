@@ -7,7 +7,7 @@ from typing import cast
 
 from core.domain.canonical import JsonObject
 from core.domain.ids import CallId, RunId, TenantId
-from core.domain.principal import Principal, Role
+from core.domain.principal import Capability, Principal, Role
 
 
 class Risk(StrEnum):
@@ -80,6 +80,8 @@ _OPEN = frozenset(
 class ToolCall:
     """A request for a tool, by a person or by an agent acting for one; judged by the door.
 
+    ``actor`` is who makes it for the requester, empty where they do themselves; ``capability`` all
+    that it may be where it comes with a token for a few calls.
     ``run_id``, ``step`` and ``index`` place it in a run; a safe call straight from a front door has
     no run. ``asked`` counts the questions put to people about it so far. ``handle`` is the
     provider's id for the call, echoed back to the model with the result.
@@ -98,6 +100,8 @@ class ToolCall:
     via: str = ""
     asked: int = 0
     state: CallState = CallState.REQUESTED
+    actor: str = ""
+    capability: Capability | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from core.domain.verdict import Allow, Deny, RequireApproval
 from core.errors import Forbidden, NotFound, Refused, StaleEpoch, Unavailable
 from core.governance.digest import idempotency_key
 from core.governance.judge import Judge
-from core.governance.judgement import Judgement, told
+from core.governance.judgement import Judgement
 from core.governance.passage import Passage, question_about
 from core.governance.record import (
     allowed_event,
+    answered_with,
     as_begun,
     as_settled,
     audit_of,
@@ -26,11 +27,11 @@ from core.governance.record import (
     failed_with,
     refusal_of,
     settled_entry,
-    state_of,
     timed_out,
     unknown_event,
     update_of,
 )
+from core.governance.spending import Spending
 from core.ports import (
     Approvals,
     Clock,
@@ -60,6 +61,7 @@ class Door:
         approvals: Approvals,
         people: People,
         journal: Journal,
+        spending: Spending,
         clock: Clock,
     ) -> None:
         """Take the two gates, the tools behind them, and where everything is written down."""
@@ -68,6 +70,7 @@ class Door:
         self._approvals = approvals
         self._people = people
         self._journal = journal
+        self._spending = spending
         self._clock = clock
 
     async def answer(
@@ -85,29 +88,18 @@ class Door:
                 raise Forbidden("needs_approval", tool=call.tool, reason=judgement.verdict.reason)
             if judgement.tool.risk.has_effect:  # it had none when the caller looked
                 raise StaleEpoch("stale_epoch")
+            await self._spending.spend(judgement)
         except Refused as refusal:
             await self._check_fresh(standing)
             await self._turn_away(call, refusal=refusal)
             raise
-        begun, tool = self._clock.monotonic(), judgement.tool
-        result = await self._call(judgement, lease=None) or timed_out(tool)
-        record = CallRecord(
-            call=judgement.call,
-            state=state_of(result),
-            result=result,
-            tool_version=tool.version,
-            verdict=told(judgement.verdict),
-            cost_micros=tool.cost_micros,
-            duration_ms=self._since(begun),
+        begun = self._clock.monotonic()
+        result = await self._call(judgement, lease=None) or timed_out(judgement.tool)
+        record, audit = answered_with(
+            judgement, result=result, at=self._clock.now(), duration_ms=self._since(begun)
         )
-        audit = audit_of(
-            judgement.call,
-            at=self._clock.now(),
-            action="call.executed",
-            judgement=judgement,
-            result=result,
-        )
-        await self._journal.record_call(record, audit=audit, epoch=standing.tenant.epoch)
+        async with self._spending.unless_refused(judgement):
+            await self._journal.record_call(record, audit=audit, epoch=standing.tenant.epoch)
         return record
 
     async def admit(
@@ -119,10 +111,12 @@ class Door:
             Refused: unknown tool, bad arguments, targets that are not there, or the policy's no.
         """
         try:
-            return await self._admitted(call, standing=standing, scopes=scopes)
+            judgement = await self._admitted(call, standing=standing, scopes=scopes)
+            await self._spending.spend(judgement)
         except Refused as refusal:
             await self._turn_away(call, refusal=refusal)
             raise
+        return judgement
 
     async def _admitted(
         self, call: ToolCall, *, standing: Standing, scopes: frozenset[str]

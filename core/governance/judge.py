@@ -6,7 +6,7 @@ from core.domain.canonical import JsonObject, storable
 from core.domain.run import CallRecord
 from core.domain.tool import Preview, Tool, ToolCall
 from core.domain.verdict import Deny, RequireApproval, Verdict
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Forbidden, NotFound
 from core.governance.digest import approval_digest
 from core.governance.judgement import Judgement, Offer
 from core.ports import Clock, Facts, Policy, Standing, ToolBox
@@ -57,6 +57,7 @@ class Judge:
             NotFound: ``unknown_tool``.
             Conflict: ``upstream_changed``.
             InvalidInput: the arguments do not fit.
+            Forbidden: ``capability_exceeded``.
         """
         return self._checked(call, tool=self._found(call, standing=standing))
 
@@ -68,7 +69,8 @@ class Judge:
         Raises:
             NotFound: ``unknown_tool``, or an argument names what is not there.
             InvalidInput: the arguments do not fit.
-            Forbidden: the tool itself refuses this person.
+            Forbidden: the tool itself refuses this person; ``capability_exceeded``: the token is
+                for other calls.
             Conflict: ``upstream_changed``: the tool is not what was accepted any more.
         """
         tool = self._found(call, standing=standing)
@@ -130,7 +132,11 @@ class Judge:
         )
 
     def _checked(self, call: ToolCall, *, tool: Tool) -> ToolCall:
-        return replace(call, arguments=self._toolbox.checked_arguments(tool, call.arguments))
+        """Return the call as the tool takes it, if its token is for such calls."""
+        arguments = self._toolbox.checked_arguments(tool, call.arguments)
+        if call.capability and not call.capability.covers(tool.name, arguments=arguments):
+            raise Forbidden("capability_exceeded", tool=tool.name)
+        return replace(call, arguments=arguments)
 
     def _found(self, call: ToolCall, *, standing: Standing) -> Tool:
         if call.tool in standing.held_tools:

@@ -46,11 +46,30 @@ def audit_of(
         call.tenant_id,
         at=at,
         action=action,
-        actor=call.requester.email,
+        actor=call.actor or call.requester.email,
         run_id=call.run_id,
         call_id=call.id,
         tool=storable(call.tool[:200]),
         content=content,
+    )
+
+
+def answered_with(
+    judgement: Judgement, *, result: ToolResult, at: datetime, duration_ms: int
+) -> tuple[CallRecord, AuditRecord]:
+    """Return a call that was answered at once as it is kept, and what the auditor reads of it."""
+    record = CallRecord(
+        call=judgement.call,
+        state=state_of(result),
+        result=result,
+        tool_version=judgement.tool.version,
+        verdict=told(judgement.verdict),
+        cost_micros=judgement.tool.cost_micros,
+        duration_ms=duration_ms,
+    )
+    action = "call.executed"
+    return record, audit_of(
+        judgement.call, at=at, action=action, judgement=judgement, result=result
     )
 
 

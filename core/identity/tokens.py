@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import uuid4
 
+from core.domain.canonical import JsonObject
 from core.domain.ids import PrincipalId, TenantId, TokenId
 from core.domain.principal import Audience, Caller, Capability, Principal, scopes_held
 from core.domain.token import Allowance, TokenRecord
@@ -86,6 +87,18 @@ class _Authenticated:
     at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Few:
+    """A few calls, before there is a token for them."""
+
+    tools: frozenset[str]
+    arguments: JsonObject | None
+    allowance: Allowance
+
+    def of(self, token_id: TokenId) -> Capability:
+        return Capability(token_id=token_id, tools=self.tools, arguments=self.arguments)
+
+
 class Tokens:
     """Issues tokens and says who comes with one.
 
@@ -141,19 +154,21 @@ class Tokens:
         principal: Principal,
         *,
         audience: Audience,
-        capability: Capability,
+        tools: frozenset[str],
+        arguments: JsonObject | None = None,
         allowance: Allowance,
         ttl: timedelta,
     ) -> str:
         """Return a token that opens a few calls of the person's and nothing else.
 
-        Whether the person may make them is for the door to say, at each of them.
+        Where ``arguments`` are given, a call must have them all, and the same. Whether the person
+        may make it is for the door to say, at each one.
 
         Raises:
             InvalidInput: ``invalid_capability``: no tool or too many, or out of range.
         """
         if (
-            not 1 <= len(capability.tools) <= _MOST_TOOLS
+            not 1 <= len(tools) <= _MOST_TOOLS
             or not 1 <= allowance.uses <= _MOST_USES
             or not 0 <= allowance.amount_micros <= _MOST_MICROS
             or not timedelta() < ttl <= _LONGEST_OF_CAPABILITY
@@ -170,8 +185,7 @@ class Tokens:
             audience=audience,
             scopes=_OF_CAPABILITY,
             ttl=ttl,
-            capability=capability,
-            allowance=allowance,
+            few=_Few(tools=tools, arguments=arguments, allowance=allowance),
         )
 
     async def _issued(
@@ -181,20 +195,21 @@ class Tokens:
         audience: Audience,
         scopes: frozenset[str],
         ttl: timedelta,
-        capability: Capability | None = None,
-        allowance: Allowance | None = None,
+        few: _Few | None = None,
     ) -> str:
+        token_id = TokenId(uuid4())
         token = f"sp_{audience.value}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
         now = self._clock.now()
         record = TokenRecord(
-            id=TokenId(uuid4()),
+            id=token_id,
             principal=principal,
             audience=audience,
             scopes=scopes,
             expires_at=now + ttl,
             created_at=now,
-            capability=capability,
+            capability=few.of(token_id) if few else None,
         )
+        allowance = few.allowance if few else None
         await self._records.keep(record, token_hash=_hash(token), allowance=allowance)
         return token
 

@@ -359,6 +359,7 @@ def _call(run: Run, drive: _Drive, answer: ModelAnswer, *, number: int, index: i
         handle=use.handle,
         agent=run.agent.agent,
         via=run.via,
+        actor=run.actor,
     )
 
 

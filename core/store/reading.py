@@ -89,7 +89,7 @@ def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds
 def _put_together(
     row: AnyRow, *, requester: Principal, answers: Sequence[AnyRow], asked: Sequence[AnyRow]
 ) -> Run:
-    calls = [call_of(call, requester=requester) for call in asked]
+    calls = [call_of(call, requester=requester, actor=row.actor) for call in asked]
     if row.kind == RunKind.CALL.value:
         only = Step(number=0, answer=None, calls=tuple(calls))
         return run_of(row, requester=requester, steps=(only,))

@@ -50,6 +50,7 @@ def run_of(row: AnyRow, *, requester: Principal, steps: tuple[Step, ...] = ()) -
         active_ms=row.active_ms,
         created_at=row.created_at,
         via=row.via,
+        actor=row.actor,
         conversation=Conversation(**row.conversation) if row.conversation else None,
         result=row.result,
         error=StopCause(code=row.error_code, message=row.error_message) if row.error_code else None,
@@ -108,8 +109,8 @@ def step_of(row: AnyRow, *, calls: tuple[CallRecord, ...]) -> Step:
     return Step(number=row.number, answer=answer, calls=calls)
 
 
-def call_of(row: AnyRow, *, requester: Principal) -> CallRecord:
-    """Return the call that a row of ``tool_calls`` tells of."""
+def call_of(row: AnyRow, *, requester: Principal, actor: str = "") -> CallRecord:
+    """Return the call that a row of ``tool_calls`` tells of; ``actor`` is its run's."""
     return CallRecord(
         call=ToolCall(
             id=CallId(row.id),
@@ -123,6 +124,7 @@ def call_of(row: AnyRow, *, requester: Principal) -> CallRecord:
             handle=row.handle,
             agent=row.agent,
             via=row.via,
+            actor=actor,
         ),
         state=CallState(row.state),
         result=_result(row),

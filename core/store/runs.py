@@ -108,6 +108,27 @@ class StoredRuns:
             call_id = (await connection.execute(query)).scalar_one_or_none()
         return await self.call(tenant_id, call_id=CallId(call_id)) if call_id else None
 
+    async def open_call(self, call: ToolCall) -> CallId | None:
+        """Return the open direct call of the same person that ``call`` would be, if there is one.
+
+        ``call`` has the arguments as the tool takes them.
+        """
+        query = (
+            select(tool_calls.c.id)
+            .where(
+                tool_calls.c.tenant_id == call.tenant_id,
+                tool_calls.c.requester_id == call.requester.id,
+                tool_calls.c.open_digest.is_not(None),
+                tool_calls.c.undoes.is_(None),
+                tool_calls.c.tool == call.tool,
+                tool_calls.c.arguments == call.arguments,
+            )
+            .limit(1)
+        )
+        async with self._database.for_tenant(call.tenant_id) as connection:
+            found = await connection.scalar(query)
+        return CallId(found) if found else None
+
     async def cancel(
         self, tenant_id: TenantId, *, run_id: RunId, actor: str, cause: StopCause
     ) -> None:
@@ -217,6 +238,7 @@ def _run_row(beginning: Beginning) -> dict[str, object]:
         "config": agent_json(run.agent),
         "task": run.task,
         "via": run.via,
+        "actor": run.actor,
         "scopes": sorted(beginning.scopes),
         "conversation": {"surface": talk.surface, "address": talk.address} if talk else None,
         "client_key": beginning.client_key,

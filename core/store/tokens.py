@@ -164,7 +164,9 @@ def _token(row: AnyRow) -> TokenRecord:
         actors=tuple(row.actors),
         ancestors=tuple(TokenId(one) for one in row.ancestors),
         is_cut_off=row.is_cut_off,
-        capability=Capability(tools=frozenset(row.tools), arguments=row.arguments)
+        capability=Capability(
+            token_id=TokenId(row.token_id), tools=frozenset(row.tools), arguments=row.arguments
+        )
         if row.tools
         else None,
     )

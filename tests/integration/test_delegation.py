@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from core.domain.audit import AuditRecord
 from core.domain.canonical import Json
-from core.domain.principal import Audience, Capability, Principal, Role, Tenant, scopes_held
+from core.domain.principal import Audience, Principal, Role, Tenant, scopes_held
 from core.domain.token import Allowance
 from core.errors import AuthorizationRefused, NotFound, Unauthenticated
 from core.identity.access import AccessTokens
@@ -299,7 +299,7 @@ async def test_a_token_for_a_few_calls_is_not_handed_on(desk: Desk) -> None:
     token = await desk.tokens.issue_capability(
         desk.alice,
         audience=Audience.API,
-        capability=Capability(tools=frozenset({"list_projects"})),
+        tools=frozenset({"list_projects"}),
         allowance=Allowance(uses=1, amount_micros=0),
         ttl=timedelta(minutes=5),
     )

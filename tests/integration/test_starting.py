@@ -5,7 +5,9 @@ import asyncio
 import psycopg
 
 from core.domain.principal import Role
+from core.governance.spending import Spending
 from core.starting import Starter
+from core.store.capabilities import StoredCapabilities
 from core.store.database import Database
 from core.store.runs import StoredRuns
 from tests.builders import SteadyClock, make_person, make_tenant
@@ -41,7 +43,11 @@ async def test_the_slower_of_two_that_start_the_same_run_at_once_joins_it(
 
     async def started(where: Database) -> tuple[object, bool]:
         starter = Starter(
-            runs=StoredRuns(where, clock=clock), dispatcher=dispatcher, clock=clock, agent=AGENT
+            runs=StoredRuns(where, clock=clock),
+            dispatcher=dispatcher,
+            spending=Spending(StoredCapabilities(where), clock=clock),
+            clock=clock,
+            agent=AGENT,
         )
         begun = await starter.start(
             alice, task="Tidy up.", agent=None, conversation=None, client_key="monday"

@@ -19,10 +19,12 @@ from core.governance.door import Door
 from core.governance.held import HeldWrites
 from core.governance.judge import Judge
 from core.governance.passage import Passage
+from core.governance.spending import Spending
 from core.ports import Covered, Declined, Question, Settled, Standing, Waiting, Written
 from core.tools.registry import Registry
 from tests.builders import SteadyClock
 from tests.nouns import TENANT, a_person, a_request
+from tests.purse import Purse
 from tests.workshop import HASTY, Bench, Hook, never
 
 
@@ -110,6 +112,7 @@ class Threshold:
             approvals=self.crowd,
             people=self.people,
             journal=self.pages,
+            spending=Spending(Purse(), clock=self.clock),
             clock=self.clock,
         )
 
