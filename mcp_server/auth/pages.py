@@ -21,7 +21,7 @@ from mcp_server.auth.sign_in import ConsentPages, SignIn
 from mcp_server.auth.wire import Parameters, form_of, parameters_of
 
 _REQUESTS_A_MINUTE: Final = 120
-_CONTENT: Final = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_CONTENT: Final = "default-src 'none'; style-src 'self'"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
