@@ -28,6 +28,8 @@ _COMMANDS: Mapping[str, str] = {
     "migrate": "Bring the database to the newest shape.",
     "tenant": "Create and list tenants.",
     "principal": "Create the people of a tenant.",
+    "signin": "Sign people in by one-time links, and end their sessions.",
+    "idp": "Set the identity provider through which a tenant signs in.",
     "token": "Make bearer tokens for HTTP and MCP.",
     "vault": "Keep the credentials that tools use, and change the key that seals them.",
     "tool": "See the tools of a tenant, and switch them on and off.",
