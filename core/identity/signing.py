@@ -24,9 +24,9 @@ from jwt.exceptions import PyJWTError
 
 from core.domain.canonical import Json, JsonObject, canonical_json
 from core.domain.signing import SigningKeyRecord
-from core.errors import Unauthenticated, Unavailable
+from core.errors import Misconfigured, Unauthenticated, Unavailable
 from core.ports import Clock
-from core.vault import Cipher
+from core.vault import Keyring, Resealed
 
 ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1: a media type, not a token
 LONGEST_LIFE: Final = timedelta(days=1)
@@ -48,6 +48,10 @@ class SigningKeyRecords(Protocol):
 
     async def verifying(self, at: datetime) -> tuple[SigningKeyRecord, ...]:
         """Return the keys whose signatures are believed at ``at``, the newest first."""
+        ...
+
+    async def reseal(self, was: SigningKeyRecord, *, sealed: bytes) -> bool:
+        """Seal a key's private half anew; return whether it was still as ``was`` has it."""
         ...
 
     async def add(
@@ -76,10 +80,12 @@ class SigningKeys:
     A key that signs no more is believed for as long as what it signed may live.
     """
 
-    def __init__(self, records: SigningKeyRecords, *, cipher: Cipher, clock: Clock) -> None:
+    noun = "signing_keys"
+
+    def __init__(self, records: SigningKeyRecords, *, keyring: Keyring, clock: Clock) -> None:
         """Take where keys are kept, and what seals their private halves there."""
         self._records = records
-        self._cipher = cipher
+        self._keyring = keyring
         self._clock = clock
         self._jws = PyJWS(algorithms=[_ALGORITHM])
         self._known: _Known | None = None
@@ -161,6 +167,29 @@ class SigningKeys:
         self._known = None
         return key.kid
 
+    async def reseal(self) -> Resealed:
+        """Seal under the newest master key whatever is not, one key at a time.
+
+        One that no master key opens signs no more; ``rotate`` makes another. What it has signed is
+        verified without it.
+
+        Raises:
+            Misconfigured: ``master_key_missing``.
+        """
+        total = Resealed()
+        for record in await self._records.verifying(self._clock.now()):
+            try:
+                sealed = self._keyring.reseal(record.sealed, context=_context(record.kid))
+            except Misconfigured as error:
+                if error.code != "master_key_unknown":
+                    raise
+                total += Resealed(unreadable=1)
+                continue
+            if sealed is not None and await self._records.reseal(record, sealed=sealed):
+                total += Resealed(resealed=1)
+        self._known = None
+        return total
+
     async def _signing(self) -> SigningKeyRecord:
         """Return the key that signs now, made where there is none."""
         known = await self._fresh()
@@ -225,7 +254,7 @@ class SigningKeys:
         signs_until = now + _SIGNS_FOR
         return SigningKeyRecord(
             kid=kid,
-            sealed=self._cipher.seal(der, context=_context(kid)),
+            sealed=self._keyring.seal(der, context=_context(kid)),
             jwk=jwk,
             created_at=now,
             signs_until=signs_until,
@@ -233,7 +262,7 @@ class SigningKeys:
         )
 
     def _opened(self, record: SigningKeyRecord) -> ec.EllipticCurvePrivateKey:
-        der = self._cipher.open(record.sealed, context=_context(record.kid))
+        der = self._keyring.open(record.sealed, context=_context(record.kid))
         # The seal vouches for what kind of key it is: we made it.
         return cast("ec.EllipticCurvePrivateKey", load_der_private_key(der, password=None))
 

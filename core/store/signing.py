@@ -67,6 +67,17 @@ class StoredSigningKeys:
             )
         return True
 
+    async def reseal(self, was: SigningKeyRecord, *, sealed: bytes) -> bool:
+        """Seal a key's private half anew; return whether it was still as ``was`` has it."""
+        resealed = (
+            update(signing_keys)
+            .where(signing_keys.c.kid == was.kid, signing_keys.c.sealed == was.sealed)
+            .values(sealed=sealed)
+            .returning(signing_keys.c.kid)
+        )
+        async with self._database.without_tenant() as connection:
+            return (await connection.execute(resealed)).one_or_none() is not None
+
 
 def _key(row: AnyRow) -> SigningKeyRecord:
     return SigningKeyRecord(

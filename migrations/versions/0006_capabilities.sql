@@ -9,7 +9,7 @@ create table signing_keys (
   verifies_until timestamptz not null
 );
 grant select, insert on signing_keys to sallyport_app;
-grant update (signs_until, verifies_until) on signing_keys to sallyport_app;
+grant update (sealed, signs_until, verifies_until) on signing_keys to sallyport_app;
 
 -- Delegated tokens: who acts with one for its person, and the tokens that it came from. While one of those is revoked or gone,
 -- the token opens nothing.

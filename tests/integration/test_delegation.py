@@ -66,7 +66,7 @@ async def acme(database: Database) -> Tenant:
 
 @pytest.fixture
 async def desk(database: Database, clock: SteadyClock, acme: Tenant) -> Desk:
-    keys = SigningKeys(StoredSigningKeys(database), cipher=MasterKeys([b"k" * 32]), clock=clock)
+    keys = SigningKeys(StoredSigningKeys(database), keyring=MasterKeys([b"k" * 32]), clock=clock)
     signed = {
         Audience.API: AccessTokens(keys, issuer=ISSUER, resource=f"{ISSUER}/api/v1"),
         Audience.MCP: AccessTokens(keys, issuer=ISSUER, resource=f"{ISSUER}/mcp"),

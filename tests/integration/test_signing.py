@@ -20,10 +20,11 @@ from jwt import PyJWK, PyJWS
 from core.domain.canonical import Json, JsonObject
 from core.domain.signing import SigningKeyRecord
 from core.errors import Misconfigured, Unauthenticated, Unavailable
-from core.identity.master import MasterKeys
+from core.identity.master import MasterKeys, NoMasterKey
 from core.identity.signing import SigningKeys
 from core.store.database import Database
 from core.store.signing import StoredSigningKeys
+from core.vault import Resealed
 from tests.builders import SteadyClock
 from tests.conftest import Urls
 
@@ -56,7 +57,7 @@ def cipher() -> MasterKeys:
 
 @pytest.fixture
 def keys(records: CountingRecords, cipher: MasterKeys, clock: SteadyClock) -> SigningKeys:
-    return SigningKeys(records, cipher=cipher, clock=clock)
+    return SigningKeys(records, keyring=cipher, clock=clock)
 
 
 def claims_at(clock: SteadyClock, *, lives: int = 600, **more: Json) -> dict[str, Json]:
@@ -109,7 +110,7 @@ async def test_processes_that_begin_together_make_one_key(
     database: Database, cipher: MasterKeys, clock: SteadyClock
 ) -> None:
     processes = [
-        SigningKeys(StoredSigningKeys(database), cipher=cipher, clock=clock) for _ in range(8)
+        SigningKeys(StoredSigningKeys(database), keyring=cipher, clock=clock) for _ in range(8)
     ]
     tokens = await asyncio.gather(*(one.sign(claims_at(clock)) for one in processes))
     assert len({kid_of(token) for token in tokens}) == 1
@@ -127,7 +128,7 @@ async def test_the_database_has_no_private_half(
     assert "d" not in row[1]
     another = SigningKeys(
         _Held(row=(kid, row[0], row[1]), clock=clock),
-        cipher=MasterKeys([b"x" * 32]),
+        keyring=MasterKeys([b"x" * 32]),
         clock=clock,
     )
     with pytest.raises(Misconfigured, match="master_key_unknown"):
@@ -159,6 +160,14 @@ class _Held:
     async def verifying(self, at: datetime) -> tuple[SigningKeyRecord, ...]:
         return tuple(key for key in self._keys if key.verifies_until > at)
 
+    async def reseal(
+        self,
+        was: SigningKeyRecord,  # noqa: ARG002 - the port's
+        *,
+        sealed: bytes,  # noqa: ARG002 - the port's
+    ) -> bool:
+        return False
+
     async def add(
         self,
         key: SigningKeyRecord,  # noqa: ARG002 - the port's
@@ -169,8 +178,34 @@ class _Held:
         return False
 
 
+async def test_a_new_master_key_seals_what_signs_and_the_old_one_can_go(
+    keys: SigningKeys, records: CountingRecords, clock: SteadyClock
+) -> None:
+    token = await keys.sign(claims_at(clock))
+    both = SigningKeys(records, keyring=MasterKeys([b"n" * 32, b"k" * 32]), clock=clock)
+    assert await both.reseal() == Resealed(resealed=1)
+    assert await both.reseal() == Resealed()
+    alone = SigningKeys(records, keyring=MasterKeys([b"n" * 32]), clock=clock)
+    assert kid_of(await alone.sign(claims_at(clock))) == kid_of(token)
+    with pytest.raises(Misconfigured, match="master_key_missing"):
+        await SigningKeys(records, keyring=NoMasterKey(), clock=clock).reseal()
+
+
+async def test_a_key_that_no_master_key_opens_is_replaced_by_rotating(
+    keys: SigningKeys, records: CountingRecords, clock: SteadyClock
+) -> None:
+    token = await keys.sign(claims_at(clock))
+    bereft = SigningKeys(records, keyring=MasterKeys([b"n" * 32]), clock=clock)
+    with pytest.raises(Misconfigured, match="master_key_unknown"):
+        await bereft.sign(claims_at(clock))
+    assert await bereft.reseal() == Resealed(unreadable=1)
+    await bereft.rotate()
+    await verified(bereft, token)
+    await verified(bereft, await bereft.sign(claims_at(clock)))
+
+
 async def test_without_any_key_nothing_is_signed(clock: SteadyClock, cipher: MasterKeys) -> None:
-    keys = SigningKeys(_Held(clock=clock), cipher=cipher, clock=clock)
+    keys = SigningKeys(_Held(clock=clock), keyring=cipher, clock=clock)
     with pytest.raises(Unavailable, match="configuration_changing"):
         await keys.sign(claims_at(clock))
 
@@ -221,7 +256,7 @@ async def test_an_old_key_is_published_for_as_long_as_what_it_signed_lives(
 async def test_a_revoking_rotation_ends_what_was_signed_before(
     keys: SigningKeys, database: Database, cipher: MasterKeys, clock: SteadyClock
 ) -> None:
-    elsewhere = SigningKeys(StoredSigningKeys(database), cipher=cipher, clock=clock)
+    elsewhere = SigningKeys(StoredSigningKeys(database), keyring=cipher, clock=clock)
     token = await keys.sign(claims_at(clock))
     await verified(elsewhere, token)
     await keys.rotate(revoke=True)
@@ -234,7 +269,7 @@ async def test_a_revoking_rotation_ends_what_was_signed_before(
 async def test_a_key_made_elsewhere_is_found_at_the_first_token_it_signed(
     keys: SigningKeys, database: Database, cipher: MasterKeys, clock: SteadyClock
 ) -> None:
-    elsewhere = SigningKeys(StoredSigningKeys(database), cipher=cipher, clock=clock)
+    elsewhere = SigningKeys(StoredSigningKeys(database), keyring=cipher, clock=clock)
     await keys.sign(claims_at(clock))
     await elsewhere.rotate()
     clock.move(seconds=1.1)
