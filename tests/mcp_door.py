@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import httpx2
 import uvicorn
 from mcp import Client
+from mcp.client.extension import ClientExtension
+from mcp.client.session import ElicitationFnT, MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 from starlette.applications import Starlette
@@ -39,18 +41,46 @@ class McpDoor:
         return await self.world.token(caller.principal, audience=Audience.MCP)
 
     @asynccontextmanager
-    async def client(self, caller: Caller, *, mode: str = MODERN) -> AsyncGenerator[Client]:
+    async def client(
+        self,
+        caller: Caller,
+        *,
+        mode: str = MODERN,
+        elicitation: ElicitationFnT | None = None,
+        extensions: Sequence[ClientExtension] = (),
+        hears: MessageHandlerFnT | None = None,
+    ) -> AsyncGenerator[Client]:
         """Connect as this person."""
-        async with self.client_with(await self.token(caller), mode=mode) as client:
+        async with self.client_with(
+            await self.token(caller),
+            mode=mode,
+            elicitation=elicitation,
+            extensions=extensions,
+            hears=hears,
+        ) as client:
             yield client
 
     @asynccontextmanager
-    async def client_with(self, token: str, *, mode: str = MODERN) -> AsyncGenerator[Client]:
-        """Connect with this token."""
+    async def client_with(
+        self,
+        token: str,
+        *,
+        mode: str = MODERN,
+        elicitation: ElicitationFnT | None = None,
+        extensions: Sequence[ClientExtension] = (),
+        hears: MessageHandlerFnT | None = None,
+    ) -> AsyncGenerator[Client]:
+        """Connect with this token; ``elicitation`` is the person who is shown pages."""
         headers = {"authorization": f"Bearer {token}"}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=30) as http,
-            Client(streamable_http_client(self.url, http_client=http), mode=mode) as client,
+            Client(
+                streamable_http_client(self.url, http_client=http),
+                mode=mode,
+                elicitation_callback=elicitation,
+                extensions=extensions,
+                message_handler=hears,
+            ) as client,
         ):
             yield client
 
@@ -69,6 +99,7 @@ async def mcp_door(
     patience: Patience | None = None,
     nudges: Nudges | None = None,
     cipher: Cipher | None = None,
+    stopping: asyncio.Event | None = None,
     public_url: str | None = None,
     has_worker: bool = True,
 ) -> AsyncGenerator[McpDoor]:
@@ -84,6 +115,7 @@ async def mcp_door(
         patience=patience or Patience(worker=wait_seconds, people=0),
         nudges=nudges,
         cipher=cipher,
+        stopping=stopping,
     )
     app = Starlette(
         routes=[Route("/mcp", endpoint=endpoint.asgi)], lifespan=lambda _: endpoint.lifespan()
