@@ -1,6 +1,6 @@
 """Every part built once and handed what it needs: the only place that knows them all."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ from approvals.gate import ApprovalGate
 from core.app import App
 from core.cedar import CedarPolicy
 from core.domain.ids import RunId, TenantId
+from core.domain.principal import Audience
 from core.domain.run import AgentVersion
 from core.durable.client import QueueClient
 from core.durable.dispatch import SegmentWorker
@@ -20,8 +21,11 @@ from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.spending import Spending
 from core.handbook import Handbook
+from core.identity.access import AccessTokens
+from core.identity.delegation import Delegations
 from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
+from core.identity.signing import SigningKeys
 from core.identity.tokens import Tokens
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
@@ -46,6 +50,7 @@ from core.store.nudges import StoredNudges
 from core.store.principals import StoredPeople
 from core.store.runs import StoredRuns
 from core.store.sealing import Sealer
+from core.store.signing import StoredSigningKeys
 from core.store.tasks import TaskRepository
 from core.store.tokens import StoredTokens
 from core.store.usage import StoredUsage
@@ -97,9 +102,12 @@ class Assembly:
         self.vault = StoredVault(
             StoredCredentials(self.database), keyring=self.cipher, clock=self.clock
         )
-        self.tokens = Tokens(
-            StoredTokens(self.database, directory=self.directory), clock=self.clock
+        self.signing_keys = SigningKeys(
+            StoredSigningKeys(self.database), keyring=self.cipher, clock=self.clock
         )
+        self.signed_tokens = _signed_tokens(self.signing_keys, public_url=settings.http.url)
+        stored_tokens = StoredTokens(self.database, directory=self.directory)
+        self.tokens = Tokens(stored_tokens, clock=self.clock, signed=self.signed_tokens)
         self.prices = PriceTable(overrides=settings.models.prices)
         self.agent = agent or default_agent(model=settings.models.model)
         self.approvals = self.build_approvals()
@@ -110,6 +118,13 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
+        self.delegations = Delegations(
+            self.tokens,
+            records=stored_tokens,
+            signed=self.signed_tokens,
+            recorder=self.journal,
+            clock=self.clock,
+        )
         self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
         self.sign_in = SignInParts(
             self.database,
@@ -157,7 +172,7 @@ class Assembly:
 
     def resealables(self) -> Sequence[Resealable]:
         """Return what keeps sealed rows beside the vault, for a change of the master key."""
-        return ()
+        return (self.signing_keys,)
 
     def build_model(self) -> LanguageModel:
         """Return the language model, or the chain of them, that the settings name."""
@@ -288,6 +303,15 @@ class Assembly:
             Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
             Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
         )
+
+
+def _signed_tokens(keys: SigningKeys, *, public_url: str) -> Mapping[Audience, AccessTokens]:
+    """Return who writes and reads signed tokens, one for each front door."""
+    resources = {Audience.MCP: f"{public_url}/mcp", Audience.API: f"{public_url}/api/v1"}
+    return {
+        audience: AccessTokens(keys, issuer=public_url, resource=resource)
+        for audience, resource in resources.items()
+    }
 
 
 def _keyring(settings: Settings) -> Keyring:
