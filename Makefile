@@ -50,6 +50,7 @@ soak: $(STAMP) ## the long crash, race and load suites
 bench: $(STAMP) ## benchmarks, with peers in the same run
 	@$(BIN)/python -m bench.governed_call
 	@$(BIN)/python -m bench.durable_steps
+	@$(BIN)/python -m bench.mcp_sessions
 
 format: $(STAMP) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix-only .

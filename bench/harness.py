@@ -17,7 +17,7 @@ from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import migrate
 
 ROOT = Path(__file__).parent.parent
-_PEERS = ROOT / ".peers" / "bench"
+_PEERS = ROOT / ".peers"
 _PASSWORD = "bench"  # noqa: S105 - of a database that lives for minutes
 _CHILD_SECONDS = 600
 _SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
@@ -73,14 +73,18 @@ def databases() -> Generator[Databases]:
             server.remove()
 
 
-def peers_python() -> str:
-    """Return the Python of the peers' own environment; it is built on first use."""
-    python = _PEERS / "bin" / "python"
-    mark = _PEERS / ".installed"
+def peers_python(name: str = "requirements") -> str:
+    """Return the Python of an environment of the peers' own, built on first use.
+
+    ``name`` is that of its lock in ``bench/peers``.
+    """
+    lock = ROOT / "bench" / "peers" / f"{name}.lock"
+    folder = _PEERS / ("bench" if name == "requirements" else name)
+    python = folder / "bin" / "python"
+    mark = folder / ".installed"
     if not mark.exists():
-        say("building the peers' environment (once)")
-        subprocess.run([sys.executable, "-m", "venv", str(_PEERS)], check=True)
-        lock = ROOT / "bench" / "peers" / "requirements.lock"
+        say(f"building the environment of {name} (once)")
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)]
         subprocess.run([str(python), *install], check=True)
         mark.touch()

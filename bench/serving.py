@@ -70,9 +70,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 async def until_told_to_end(
-    serve: Callable[[Callable[[int], None]], Awaitable[None]], **told: str
+    serve: Callable[[Callable[[int], None]], Awaitable[None]],
+    *,
+    cpu_seconds: Callable[[], float] = time.process_time,
+    **told: str,
 ) -> None:
-    """Serve, say where and ``told``, answer each line of input with our CPU time, end with it."""
+    """Serve, say where and ``told``, answer each line of input with the CPU time, end with it."""
     asked = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(asked), sys.stdin
@@ -83,7 +86,7 @@ async def until_told_to_end(
 
     async def answering() -> None:
         while await asked.readline():
-            print(json.dumps({"cpu_seconds": time.process_time()}), flush=True)
+            print(json.dumps({"cpu_seconds": cpu_seconds()}), flush=True)
         serving.cancel()
 
     async with asyncio.TaskGroup() as group:
