@@ -79,6 +79,18 @@ class SignedTokens(Protocol):
         ...
 
 
+class DirectTokens(Protocol):
+    """Reads tokens of a tenant's own identity provider, where the tenant takes them."""
+
+    async def verify(self, token: str, *, audience: Audience) -> Caller:
+        """Return who comes with ``token`` to the front door of ``audience``.
+
+        Raises:
+            Unauthenticated: ``invalid_token``.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Authenticated:
     token_id: TokenId
@@ -112,10 +124,12 @@ class Tokens:
         *,
         clock: Clock,
         signed: Mapping[Audience, SignedTokens] | None = None,
+        direct: DirectTokens | None = None,
         remembered: int = 10_000,
     ) -> None:
         """Take where tokens are kept, who reads signed ones, and how many to remember at most."""
         self._records = records
+        self._direct = direct
         self._signed = signed or {}
         self._clock = clock
         self._most = remembered
@@ -232,7 +246,13 @@ class Tokens:
         self._drop(token_hash)
         # Taken before the look: what changes meanwhile counts as older, never as fresher.
         at = self._clock.monotonic()
-        record, _ = await self._found(token, audience=audience)
+        try:
+            record, _ = await self._found(token, audience=audience)
+        except Unauthenticated:
+            if self._direct is None or not is_signed(token):
+                raise
+            # None of ours. It is not remembered: there is no row to ask whether it still holds.
+            return await self._direct.verify(token, audience=audience)
         caller = Caller(
             principal=record.principal,
             scopes=record.scopes & scopes_held(record.principal),
