@@ -104,7 +104,7 @@ class CommandLineHere(CommandLine):
 
     def _said(self, arguments: Sequence[str], *, given: str) -> Said:
         out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, _logs_as_they_were():
+        with pytest.MonkeyPatch.context() as patch, logs_as_they_were():
             patch.chdir(self.data_dir)
             for name, value in self.settings.items():
                 patch.setenv(name, value)
@@ -117,7 +117,8 @@ class CommandLineHere(CommandLine):
 
 
 @contextmanager
-def _logs_as_they_were() -> Generator[None]:
+def logs_as_they_were() -> Generator[None]:
+    """Leave logging, when the block is left, as it was before."""
     names = [None, *logging.root.manager.loggerDict]
     before = [
         (each, each.handlers, each.level, each.propagate) for each in map(logging.getLogger, names)

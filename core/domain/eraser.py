@@ -88,6 +88,7 @@ def _forms_of(secret: str) -> Iterator[str]:
     for text in plain:
         yield text
         yield text.strip()
+        yield quote(text)
         yield quote(text, safe="")
         yield quote_plus(text)
         yield json.dumps(text)[1:-1]

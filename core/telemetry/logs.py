@@ -48,7 +48,9 @@ _NAMES: Final = frozenset(
 # Below these, libraries write down whole requests, statements with their parameters, or noise.
 _FOREIGN: Final = {
     "httpcore": logging.WARNING,
+    "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
     "mcp": logging.WARNING,
     # As errors, these write down what an upstream server has sent.
     "mcp.client": logging.CRITICAL,

@@ -29,7 +29,7 @@ SECRETS = [
 
 CONFIGURED = [
     *("api", "approvals", "bots", "console", "core", "mcp_server", "sallyport"),
-    *("dbos", "httpcore", "httpx", "mcp", "sqlalchemy"),
+    *("dbos", "httpcore", "httpcore2", "httpx", "httpx2", "mcp", "sqlalchemy"),
     *("uvicorn", "uvicorn.access", "uvicorn.error"),
 ]
 
@@ -113,7 +113,9 @@ def test_configuring_again_writes_each_entry_once(logged: Logged) -> None:
     assert len(logged.entries()) == 2
 
 
-@pytest.mark.parametrize("name", ["anthropic", "httpx", "httpcore", "mcp.server", "sqlalchemy"])
+@pytest.mark.parametrize(
+    "name", ["anthropic", "httpx", "httpx2", "httpcore", "mcp.server", "sqlalchemy"]
+)
 def test_libraries_never_write_their_requests_down(logged: Logged, name: str) -> None:
     configured(logged, level="debug")
     logging.getLogger(name).debug("Request options: {'json_data': 'the task of somebody'}")
