@@ -67,7 +67,7 @@ class Leaks:
 
 
 class Ask(Arguments):
-    name: str = Field("service", max_length=40, description="Which credential.")
+    name: str = Field("service", max_length=60, description="Which credential.")
     how: Literal["echo", "fail", "refuse", "crash", "chain"] = Field(
         "echo", description="What to do with it."
     )
@@ -130,7 +130,7 @@ async def poke(arguments: Ask, context: EffectContext[Leaks]) -> Done[Echo]:
     """Use a credential to act. Returns everything."""
     secret = await context.credential(arguments.name)
     context.store.handed.append(secret)
-    return Done(leak(secret, how=arguments.how), undo=Ask(name=secret[:40], how="echo"))
+    return Done(leak(secret, how=arguments.how), undo=Ask(name=secret, how="echo"))
 
 
 @tool(risk=Risk.DESTRUCTIVE, preview=what_it_leaks)
