@@ -100,6 +100,7 @@ async def mcp_door(
     nudges: Nudges | None = None,
     cipher: Cipher | None = None,
     stopping: asyncio.Event | None = None,
+    keeps_sessions: bool = False,
     public_url: str | None = None,
     has_worker: bool = True,
 ) -> AsyncGenerator[McpDoor]:
@@ -116,6 +117,7 @@ async def mcp_door(
         nudges=nudges,
         cipher=cipher,
         stopping=stopping,
+        keeps_sessions=keeps_sessions,
     )
     app = Starlette(
         routes=[Route("/mcp", endpoint=endpoint.asgi)], lifespan=lambda _: endpoint.lifespan()

@@ -243,7 +243,7 @@ class Pages:
         action: Action = "accept",
     ) -> None:
         self._does = does
-        self._action = action
+        self._action: Action = action
         self.shown: list[types.ElicitRequestURLParams] = []
 
     async def __call__(
@@ -281,9 +281,7 @@ async def test_a_person_decides_on_the_page_that_their_client_opens(world: World
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_what_a_client_says_of_the_page_decides_nothing(
-    world: World, action: Literal["accept", "decline", "cancel"]
-) -> None:
+async def test_what_a_client_says_of_the_page_decides_nothing(world: World, action: Action) -> None:
     acme = await world.company()
     pages = Pages(nothing, action=action)
     async with mcp_door(world, patience=BRIEF, public_url=URL) as door:
@@ -334,6 +332,26 @@ async def test_a_person_may_be_shown_the_page_for_a_call_of_their_own(own_world:
     assert len(pages.shown) == 1
     assert told["task"]["title"] == "Buy milk"
     assert len(await own_world.app.runs(acme.member, before=None, limit=5)) == 1
+
+
+async def test_a_session_of_the_handshake_era_is_asked_back_where_one_is_kept(
+    world: World,
+) -> None:
+    acme = await world.company()
+
+    async def approves() -> None:
+        await decide(world, acme.approver)
+
+    pages = Pages(approves)
+    async with mcp_door(world, patience=BRIEF, public_url=URL, keeps_sessions=True) as door:
+        async with door.client(acme.member, mode=LEGACY) as client:
+            pending = await called(client, "delete_task", deletion(acme))
+        async with door.client(acme.approver, mode=LEGACY, elicitation=pages) as client:
+            which = {"approval_id": pending["approval_id"]}
+            told = await called(client, "decide_approval", which)
+    (shown,) = pages.shown
+    assert shown.url == f"{URL}/approvals/{pending['approval_id']}"
+    assert told["state"] == "approved"
 
 
 async def first_round(client: Client, arguments: dict[str, object]) -> types.InputRequiredResult:
