@@ -53,13 +53,17 @@ from core.store.sealing import Sealer
 from core.store.signing import StoredSigningKeys
 from core.store.tasks import TaskRepository
 from core.store.tokens import StoredTokens
+from core.store.upstreams import StoredUpstreams
 from core.store.usage import StoredUsage
 from core.store.workers import Heartbeat
 from core.tools.authoring import BoundPack
 from core.tools.builtin.documents.pack import DOCUMENTS
 from core.tools.builtin.tasks.pack import TASKS
+from core.tools.joined import JoinedTools
+from core.tools.mcp_upstream import UpstreamTools
 from core.tools.registry import Registry
 from core.tools.vault import StoredVault
+from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
@@ -110,6 +114,14 @@ class Assembly:
         self.tokens = Tokens(stored_tokens, clock=self.clock, signed=self.signed_tokens)
         self.prices = PriceTable(overrides=settings.models.prices)
         self.agent = agent or default_agent(model=settings.models.model)
+        self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
+        self.stored_upstreams = StoredUpstreams(self.database)
+        self.upstream_tools = UpstreamTools(
+            settings.upstreams.allowed,
+            records=self.stored_upstreams,
+            vault=self.vault,
+            clock=self.clock,
+        )
         self.approvals = self.build_approvals()
         self.toolbox = self.build_toolbox()
         policy = self.build_policy()
@@ -125,7 +137,13 @@ class Assembly:
             recorder=self.journal,
             clock=self.clock,
         )
-        self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
+        self.upstreams = Upstreams(
+            self.upstream_tools,
+            records=self.stored_upstreams,
+            vault=self.vault,
+            journal=self.journal,
+            clock=self.clock,
+        )
         self.sign_in = SignInParts(
             self.database,
             directory=self.directory,
@@ -163,8 +181,9 @@ class Assembly:
         return CedarPolicy()
 
     def build_toolbox(self) -> ToolBox:
-        """Return the registered tools."""
-        return Registry(self.packs(), clock=self.clock, credentials=self.vault)
+        """Return the registered tools, and the way to those of upstream servers."""
+        registry = Registry(self.packs(), clock=self.clock, credentials=self.vault)
+        return JoinedTools(registry, upstream=self.upstream_tools)
 
     def packs(self) -> Sequence[BoundPack]:
         """Return the packs, each with its store."""
@@ -264,6 +283,7 @@ class Assembly:
                 concurrency=self.settings.worker.segments,
                 tenant_concurrency=self.settings.worker.segments_per_tenant,
             )
+            await stack.enter_async_context(self.upstream_tools.open())
             await stack.enter_async_context(worker)
             yield self.build_app(worker)
 
@@ -273,6 +293,7 @@ class Assembly:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
             queue = await stack.enter_async_context(QueueClient(url=self.url, role=APP_ROLE))
+            await stack.enter_async_context(self.upstream_tools.open())
             yield self.build_app(queue)
 
     def _jobs(self, dispatcher: Callable[[], Dispatcher]) -> tuple[Job, ...]:

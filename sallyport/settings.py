@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,11 +15,14 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
+from core.domain.upstream import UPSTREAM_NAME
 from core.errors import Misconfigured
 from core.llm.prices import DEFAULT_MODEL
 from core.llm.providers import PROVIDERS
+from core.tools.mcp_allowed import AllowedUpstream
 
 _PREFIX = "SALLYPORT_"
 _FILE = "sallyport.toml"
@@ -38,6 +41,14 @@ def _listed(value: object) -> object:
         if isinstance(value, str)
         else value
     )
+
+
+def _from_tables(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not Path(value).is_file():
+        raise ValueError("there is no such file")
+    return _from_file(Path(value))
 
 
 class _Concern(BaseModel):
@@ -75,6 +86,55 @@ class EgressSettings(_Concern):
     """Hosts (``host`` or ``host:port``) that others may name though private and without TLS."""
 
     allow_private_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+
+
+class UpstreamSettings(_Concern):
+    """One upstream MCP server that tenants may connect to; see ``AllowedUpstream``."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    private: bool = False
+    header: str = Field(default="authorization", pattern=r"^[A-Za-z0-9-]{1,64}$")
+    scheme: str = Field(default="Bearer", pattern=r"^[A-Za-z0-9-]{0,32}$")
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    folder: Path | None = None
+    credential_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    connect_seconds: float = Field(default=10.0, gt=0, le=60)
+    limit_bytes: int = Field(default=1_000_000, ge=1000, le=10_000_000)
+    result_bytes: int = Field(default=200_000, ge=1000, le=1_000_000)
+    concurrency: int = Field(default=8, ge=1, le=64)
+    waiting: int = Field(default=32, ge=0, le=1000)
+    idle_seconds: float = Field(default=300.0, gt=0, le=86_400)
+    check_seconds: float = Field(default=300.0, gt=0, le=86_400)
+    failures: int = Field(default=5, ge=1, le=100)
+    rest_seconds: float = Field(default=30.0, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.url is None) == (not self.command):
+            raise ValueError("an upstream has either a url or a command")
+        return self
+
+    def as_allowed(self, name: str) -> AllowedUpstream:
+        """Return what the parts work with."""
+        values = self.model_dump(exclude={"folder"})
+        return AllowedUpstream(
+            name=name, folder=str(self.folder) if self.folder else None, **values
+        )
+
+
+_UpstreamName = Annotated[str, Field(pattern=f"^(?:{UPSTREAM_NAME.pattern})$")]
+
+
+class UpstreamsSettings(_Concern):
+    """The upstream MCP servers by name; as a variable, the path of a file with these tables."""
+
+    upstreams: Annotated[dict[_UpstreamName, UpstreamSettings], BeforeValidator(_from_tables)] = {}
+
+    @property
+    def allowed(self) -> Mapping[str, AllowedUpstream]:
+        """The servers by name, as the parts work with them."""
+        return {name: one.as_allowed(name) for name, one in self.upstreams.items()}
 
 
 class ModelSettings(_Concern):
@@ -117,6 +177,7 @@ class Settings(_Concern):
     egress: EgressSettings = EgressSettings()
     http: HttpSettings = HttpSettings()
     models: ModelSettings = ModelSettings()
+    upstreams: UpstreamsSettings = UpstreamsSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
 
@@ -127,6 +188,7 @@ _CONCERNS: Mapping[str, type[_Concern]] = {
     "egress": EgressSettings,
     "http": HttpSettings,
     "models": ModelSettings,
+    "upstreams": UpstreamsSettings,
     "worker": WorkerSettings,
     "log": LogSettings,
 }

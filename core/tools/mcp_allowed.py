@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +46,12 @@ class AllowedUpstream:
         named = self.credential_variable
         given = {named: secret} if named is not None and secret is not None else {}
         return {**self.environment, **given}
+
+
+def private_hosts(upstream: AllowedUpstream) -> frozenset[str]:
+    """Return the host with its port, where the operator lets it be private."""
+    if upstream.url is None or not upstream.private:
+        return frozenset()
+    url = urlsplit(upstream.url)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return frozenset({f"{host}:{url.port or _PORTS.get(url.scheme, 0)}"})

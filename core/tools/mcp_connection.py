@@ -1,7 +1,7 @@
 """One session with one upstream server, owned by one task from its opening to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, cast
@@ -203,22 +203,24 @@ class Connection:
 
     def _fault_of(self, error: Exception, noted: Faults | None = None) -> ToolFailed:
         """Return what went wrong: as the way noted it, or else as the SDK tells it."""
-        name = self._upstream.name
         if isinstance(error, ToolFailed):
             return error
         if noted:
             return noted[-1]
-        flat = list(_flat(error))
-        codes = {one.error.code for one in flat if isinstance(one, MCPError)}
-        if mcp_types.REQUEST_TIMEOUT in codes or any(isinstance(one, TimeoutError) for one in flat):
-            return ToolFailed("upstream_timeout", upstream=name)
-        if noted is None or mcp_types.CONNECTION_CLOSED in codes:
+        code = _code_of(list(_flat(error)), in_call=noted is not None)
+        if self._faults and (noted is None or code == "upstream_unreachable"):
             # The session is gone: its own task knows why.
-            lost = ToolFailed("upstream_unreachable", upstream=name)
-            return self._faults[-1] if self._faults else lost
-        if codes - _UNHEARD:
-            return ToolFailed("upstream_refused", upstream=name)
-        return ToolFailed("upstream_broken", upstream=name)
+            return self._faults[-1]
+        return ToolFailed(code, upstream=self._upstream.name)
+
+
+def _code_of(errors: Sequence[BaseException], *, in_call: bool) -> str:
+    codes = {one.error.code for one in errors if isinstance(one, MCPError)}
+    if mcp_types.REQUEST_TIMEOUT in codes or any(isinstance(one, TimeoutError) for one in errors):
+        return "upstream_timeout"
+    if mcp_types.CONNECTION_CLOSED in codes or any(isinstance(one, OSError) for one in errors):
+        return "upstream_unreachable"
+    return "upstream_refused" if in_call and codes - _UNHEARD else "upstream_broken"
 
 
 def _flat(error: BaseException) -> Iterator[BaseException]:

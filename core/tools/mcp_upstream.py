@@ -1,6 +1,7 @@
 """The tools of upstream MCP servers, as the door knows tools: checked, pinned and bounded."""
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from core.errors import Forbidden, InvalidInput, Refused, SallyportError, ToolFa
 from core.ports import Clock
 from core.tools.faults import schema_fault, unstorable
 from core.tools.mcp_actor import Actor, NotSent
-from core.tools.mcp_allowed import AllowedUpstream
+from core.tools.mcp_allowed import AllowedUpstream, private_hosts
 from core.tools.mcp_connection import Connection
 from core.tools.mcp_definitions import validator_of
 from core.vault import Vault
@@ -40,7 +41,8 @@ _UNCERTAIN = frozenset(
 )
 """Faults of a call that was sent, after which nobody here knows what it has done."""
 
-_Key = tuple[TenantId, str, object, int]
+_Key = tuple[TenantId, str, int, bytes]
+"""Whose session with what it is, of which connection and under which credential, as a digest."""
 
 
 class UpstreamRecords(Protocol):
@@ -73,14 +75,16 @@ class UpstreamTools:
         *,
         records: UpstreamRecords,
         vault: Vault,
-        egress: Egress,
         clock: Clock,
     ) -> None:
         """Take the operator's list, and where connections and credentials are kept."""
         self.allowed = allowed
         self._records = records
         self._vault = vault
-        self._egress = egress
+        # One each: what the operator lets be private is for that server alone to be reached at.
+        self._egresses = {
+            name: Egress(allow_private=private_hosts(one)) for name, one in allowed.items()
+        }
         self._clock = clock
         self._actors: dict[_Key, Actor] = {}
         self._validators: OrderedDict[str, jsonschema_rs.Validator] = OrderedDict()
@@ -176,6 +180,7 @@ class UpstreamTools:
 
         Raises:
             NotFound: ``upstream_not_connected``; ``credential_missing``.
+            Forbidden: ``credential_expired``.
             ToolFailed: the server could not be asked.
         """
         actor, _ = await self._actor(tenant_id, upstream=upstream)
@@ -218,7 +223,10 @@ class UpstreamTools:
         if allowed is None:
             raise NotSent.of(ToolFailed("upstream_not_allowed", upstream=upstream))
         connected = await self._records.connection(tenant_id, upstream=upstream)
-        key: _Key = (tenant_id, upstream, connected.credential, connected.revision)
+        # Looked at for each call: what was replaced, removed or has expired is so at once.
+        secret = await self._secret(connected)
+        digest = hashlib.sha256(secret.encode()).digest() if secret is not None else b""
+        key: _Key = (tenant_id, upstream, connected.revision, digest)
         actor = self._actors.get(key)
         if actor is None:
             self._forget(tenant_id, upstream=upstream)
@@ -240,9 +248,7 @@ class UpstreamTools:
     async def _opened(self, connected: Connected, *, allowed: AllowedUpstream) -> Connection:
         if self._group is None:
             raise ToolFailed("upstream_unreachable", upstream=allowed.name)
-        secret = None
-        if connected.credential is not None:
-            secret = await self._vault.reveal(connected.tenant_id, ref=connected.credential)
+        secret = await self._secret(connected)
 
         async def on_seen(sightings: tuple[Sighting, ...]) -> None:
             changed = await self._records.saw(
@@ -257,7 +263,11 @@ class UpstreamTools:
                 )
 
         connection = Connection(
-            allowed, secret=secret, egress=self._egress, clock=self._clock, on_seen=on_seen
+            allowed,
+            secret=secret,
+            egress=self._egresses[allowed.name],
+            clock=self._clock,
+            on_seen=on_seen,
         )
         # A context of its own: nothing of whoever happens to call first goes with the session.
         owner = self._group.create_task(
@@ -266,6 +276,11 @@ class UpstreamTools:
         self._owners.add(owner)
         owner.add_done_callback(self._owners.discard)
         return connection
+
+    async def _secret(self, connected: Connected) -> str | None:
+        if connected.credential is None:
+            return None
+        return await self._vault.reveal(connected.tenant_id, ref=connected.credential)
 
     def _validator(self, digest: str, *, kind: str, schema: JsonObject) -> jsonschema_rs.Validator:
         key = f"{kind}:{digest}"

@@ -1,0 +1,196 @@
+"""An upstream MCP server of its own process, built on the SDK, that behaves as badly as it is told.
+
+As a program: ``python -m tests.upstream_server http STATE`` prints its port once it listens;
+``python -m tests.upstream_server stdio STATE`` speaks on its standard streams. STATE is a JSON file
+that is read anew for each request: ``{"about": {"add": "…"}, "without": ["add"], "wants": "…"}``.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+# Any: JSON, as it comes.
+from typing import Any
+
+import mcp_types
+import uvicorn
+from mcp.server import Server, ServerRequestContext
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+NUMBERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+    "required": ["a", "b"],
+    "additionalProperties": False,
+}
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+TEXT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "maxLength": 100}},
+    "required": ["text"],
+}
+SUM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"sum": {"type": "integer"}},
+    "required": ["sum"],
+}
+TOOLS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
+    "add": ("Add two numbers.", NUMBERS, SUM),
+    "write": ("Write a line into the book.", TEXT, None),
+    "lie": ("Add two numbers, it says.", NUMBERS, SUM),
+    "fail": ("Fail, and say so.", NOTHING, None),
+    "hang": ("Never answer.", NOTHING, None),
+    "flood": ("Answer with far too much.", NOTHING, None),
+    "die": ("Die while it is called.", NOTHING, None),
+    "whoami": ("Tell which credential came.", NOTHING, None),
+    "Bad Näme!": ("Has signs in its name.", NOTHING, None),
+    "bad_n_me_": ("Has the same name without them.", NOTHING, None),
+    "remote": ("Has a schema elsewhere.", {"type": "object", "$ref": "https://x.test/s"}, None),
+}
+
+
+class Book:
+    """What the server is told to be like, and what has been done to it."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def state(self) -> dict[str, Any]:
+        return json.loads(self._state.read_text()) if self._state.exists() else {}
+
+    def write(self, line: str) -> None:
+        with self._state.with_suffix(".book").open("a") as file:
+            file.write(line + "\n")
+
+
+def server_of(book: Book) -> Server[Any]:
+    async def listed(
+        _context: ServerRequestContext[Any], _params: mcp_types.PaginatedRequestParams | None
+    ) -> mcp_types.ListToolsResult:
+        state = book.state()
+        about, without = state.get("about", {}), state.get("without", [])
+        return mcp_types.ListToolsResult(
+            tools=[
+                mcp_types.Tool(
+                    name=name,
+                    description=about.get(name, words),
+                    input_schema=takes,
+                    output_schema=returns,
+                    annotations=mcp_types.ToolAnnotations(read_only_hint=True),
+                )
+                for name, (words, takes, returns) in TOOLS.items()
+                if name not in without
+            ]
+        )
+
+    async def called(
+        context: ServerRequestContext[Any], params: mcp_types.CallToolRequestParams
+    ) -> mcp_types.CallToolResult:
+        arguments = params.arguments or {}
+        match params.name:
+            case "add":
+                return structured({"sum": arguments["a"] + arguments["b"]})
+            case "lie":
+                return structured({"sum": "a lot"})
+            case "write":
+                book.write(arguments["text"])
+                return said(f"Wrote {arguments['text']}.")
+            case "fail":
+                return said("The book is closed.", is_error=True)
+            case "hang":
+                await asyncio.Event().wait()
+            case "flood":
+                return said("x" * 5_000_000)
+            case "whoami":
+                request = context.request
+                header = request.headers.get("authorization", "") if request is not None else ""
+                return said(header or os.environ.get("UPSTREAM_SECRET", "nobody"))  # noqa: TID251 - how it comes
+            case _:
+                os._exit(3)
+        raise AssertionError(params.name)
+
+    return Server("upstream", on_list_tools=listed, on_call_tool=called)
+
+
+def structured(output: dict[str, Any]) -> mcp_types.CallToolResult:
+    return mcp_types.CallToolResult(content=[], structured_content=output)
+
+
+def said(text: str, *, is_error: bool = False) -> mcp_types.CallToolResult:
+    return mcp_types.CallToolResult(
+        content=[mcp_types.TextContent(type="text", text=text)], is_error=is_error
+    )
+
+
+async def over_http(book: Book) -> None:
+    manager = StreamableHTTPSessionManager(app=server_of(book), stateless=True)
+
+    class Endpoint:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            wanted = book.state().get("wants")
+            if wanted and request.headers.get("authorization") != f"Bearer {wanted}":
+                await Response(status_code=401)(scope, receive, send)
+                return
+            await manager.handle_request(scope, receive, send)
+
+    async def redirect(_request: Request) -> Response:
+        return RedirectResponse(f"http://127.0.0.1:{port_of(listener)}/mcp", status_code=307)
+
+    async def silent(_request: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response()
+
+    async def endless(_request: Request) -> Response:
+        async def drops() -> AsyncIterator[bytes]:
+            while True:
+                yield b": still here\n\n" * 1000
+                await asyncio.sleep(0)
+
+        return StreamingResponse(drops(), media_type="text/event-stream")
+
+    async def nonsense(_request: Request) -> Response:
+        return PlainTextResponse("hello", media_type="application/json")
+
+    paths: dict[str, Callable[[Request], Awaitable[Response]]] = {
+        "/redirect": redirect,
+        "/silent": silent,
+        "/endless": endless,
+        "/nonsense": nonsense,
+    }
+    app = Starlette(
+        routes=[
+            Route("/mcp", Endpoint()),
+            *(Route(path, one, methods=["GET", "POST"]) for path, one in paths.items()),
+        ]
+    )
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    listener = config.bind_socket()
+    async with manager.run():
+        print(port_of(listener), flush=True)  # noqa: T201 - how it tells where it is
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+async def over_stdio(book: Book) -> None:
+    server = server_of(book)
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
+if __name__ == "__main__":
+    way = over_http if sys.argv[1] == "http" else over_stdio
+    asyncio.run(way(Book(Path(sys.argv[2]))))
