@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from core.errors import SallyportError
+from core.telemetry.logs import configure_logs
 from sallyport.commands import answer
 from sallyport.ending import first_of
 
@@ -81,6 +82,8 @@ _sallyport = _Commands(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code; ``arguments`` stand for the process's own."""
     _open_standard_files()
+    # Before anything can fail: unconfigured, a traceback shows local variables, secrets and all.
+    configure_logs(json=False, level="warning")
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_run(given, as_json=answer.wants_json(given)))
 

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from core.domain.canonical import JsonObject
 from core.errors import SallyportError
-from core.telemetry.logs import configure_logs
 from core.words import sentence_of
 from sallyport.ending import run
 
@@ -51,8 +50,6 @@ def _callback(work: Work, *, told_to_end: Mapping[signal.Signals, int]) -> Calla
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
     @functools.wraps(work)
     def answered(*, as_json: bool, **given: object) -> int:
-        configure_logs(json=False, level="warning")
-
         async def worked() -> Answer:
             return await work(**given)
 
