@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -203,19 +203,25 @@ async def audit_of(world: World, company: Company) -> list[tuple[str, Mapping[st
 @asynccontextmanager
 async def site_on(urls: Urls, folder: Path) -> AsyncGenerator[Site]:
     """Serve a world with its pages on a free port; calls are driven when ``world`` drives."""
-    async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(
-            world_on(urls, folder, script=SCRIPT, kind=LoopbackAssembly)
-        )
-        parts = world.assembly
-        asgi = http_app(
-            app=world.app,
-            tokens=parts.tokens,
-            mcp=None,
-            readiness=Readiness(parts.database).check,
-            settings=HttpSettings(),
-            clock=parts.clock,
-            pages=parts.sign_in.pages(world.app, public_url=None).routes,
-        )
-        url = await stack.enter_async_context(listening(asgi))
+    async with (
+        world_on(urls, folder, script=SCRIPT, kind=LoopbackAssembly) as world,
+        served_at(world, public_url=None) as site,
+    ):
+        yield site
+
+
+@asynccontextmanager
+async def served_at(world: World, *, public_url: str | None) -> AsyncGenerator[Site]:
+    """Serve a world's pages on a free port, as if they were reached at ``public_url``."""
+    parts = world.assembly
+    asgi = http_app(
+        app=world.app,
+        tokens=parts.tokens,
+        mcp=None,
+        readiness=Readiness(parts.database).check,
+        settings=HttpSettings(public_url=public_url),
+        clock=parts.clock,
+        pages=parts.sign_in.pages(world.app, public_url=public_url).routes,
+    )
+    async with listening(asgi) as url:
         yield Site(world=world, url=url)
