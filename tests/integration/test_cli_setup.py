@@ -151,3 +151,65 @@ def test_what_the_operator_does_is_in_the_audit(cli: CommandLine) -> None:
     items = cli.json("audit", "export", "--tenant=acme")["items"]
     made = {(one["action"], one["actor"]) for one in items if one["kind"] == "record"}
     assert {("tenant.created", "operator"), ("principal.created", "operator")} <= made
+
+
+def test_what_to_paste_is_all_that_stands_on_standard_output(cli: CommandLine) -> None:
+    said = cli.run("mcp", "--print-config", "cursor")
+    assert said.json == {"mcpServers": {"sallyport": {"url": "http://127.0.0.1:8080/mcp"}}}
+    assert said.err == ("Paste this into ~/.cursor/mcp.json, or .cursor/mcp.json of one project.\n")
+    assert cli.json("mcp", "--print-config", "vscode") == {
+        "servers": {"sallyport": {"type": "http", "url": "http://127.0.0.1:8080/mcp"}}
+    }
+    assert cli.run("mcp", "--print-config", "claude-desktop").json == {
+        "mcpServers": {
+            "sallyport": {
+                "command": "npx",
+                "args": ["-y", "mcp-remote", "http://127.0.0.1:8080/mcp"],
+            }
+        }
+    }
+
+
+def test_a_client_that_starts_the_server_is_told_how_from_any_folder(cli: CommandLine) -> None:
+    person = ("--stdio", "--tenant", "acme", "--as", "alice@acme.test")
+    for client, key in (("claude-desktop", "mcpServers"), ("cursor", "mcpServers")):
+        printed = cli.json("mcp", "--print-config", client, *person)
+        entry = printed[key]["sallyport"]
+        assert Path(entry["command"]).is_file()
+        assert entry["args"] == ["mcp", "--tenant", "acme", "--as", "alice@acme.test"]
+        assert entry["env"] == {"SALLYPORT_DATA_DIR": str(cli.data_dir)}
+    printed = cli.json("mcp", "--print-config", "vscode", *person)
+    assert printed["servers"]["sallyport"]["type"] == "stdio"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--print-config", "notepad"),
+        ("--print-config", "cursor", "--stdio"),
+        ("--stdio", "--tenant", "acme", "--as", "alice@acme.test"),
+        ("--tenant", "acme"),
+        (),
+    ],
+)
+def test_what_the_mcp_command_needs_is_wrong_usage_without_it(
+    cli: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    refused = cli.json("mcp", *arguments, code=2)
+    assert refused["error"]["code"] == "wrong_usage"
+
+
+def test_a_secret_of_the_database_is_not_printed_for_a_client(tmp_path: Path) -> None:
+    url = "postgresql://sallyport_app:hunter2@db.example/sallyport"
+    cli = CommandLine(tmp_path, environment={"SALLYPORT_DATABASE_URL": url})
+    said = cli.run(
+        "mcp", "--print-config", "cursor", "--stdio", "--tenant", "t", "--as", "a@b.test"
+    )
+    assert "hunter2" not in said.out + said.err
+    assert "SALLYPORT_DATABASE_URL" in said.err
+
+
+def test_an_address_that_nobody_knows_yet_is_not_printed(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path, environment={"SALLYPORT_PORT": "0"})
+    refused = cli.json("mcp", "--print-config", "cursor", code=1)
+    assert refused["error"]["code"] == "invalid_setting"

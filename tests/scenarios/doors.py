@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
 import httpx2
 import psycopg
-from mcp import MCPError
+from mcp import Client, MCPError
+from mcp.types import PromptReference, ResourceTemplateReference
 
 from core.domain.principal import Caller
 from tests.conftest import Urls
@@ -78,10 +80,55 @@ class McpSide:
                 told = repr(await client.call_tool(name, arguments))
             except MCPError as error:
                 told = repr(error)
+            for uri in _addresses(attempt):
+                try:
+                    told += repr(await client.read_resource(uri))
+                except MCPError as error:
+                    told += repr(error)
             if attempt.way is Way.LISTS:
-                told += repr(await client.list_tools())
+                told += await _everything_listed(client)
         await _nothing_under_way(self._urls)
         return told
+
+
+def _addresses(attempt: Aimed) -> tuple[str, ...]:
+    """Return the addresses at which the attempt can also be made by reading."""
+    target = attempt.target
+    match attempt.way:
+        case Way.SEE_RUN | Way.SEE_EVENTS | Way.FOLLOW:
+            return (f"sallyport://runs/{target}", f"sallyport://runs/{target}/page")
+        case Way.SEE_APPROVAL | Way.APPROVE | Way.DENY:
+            return (f"sallyport://approvals/{target}",)
+        case Way.CALL | Way.DRY_RUN:
+            return (f"sallyport://tools/{attempt.tool}", f"sallyport://tools/{target}")
+        case Way.LISTS:
+            return ("sallyport://tools", "sallyport://policies", "sallyport://usage")
+        case Way.START_RUN | Way.SEE_CALL | Way.UNDO | Way.CANCEL:
+            return ()
+
+
+async def _everything_listed(client: Client) -> str:
+    """Return all lists, what stands at each address, and what is suggested for "secret"."""
+    resources = await client.list_resources()
+    told: list[object] = [await client.list_tools(), resources]
+    told += [await client.read_resource(one.uri) for one in resources.resources]
+    prompts = (await client.list_prompts()).prompts
+    asked: list[tuple[PromptReference | ResourceTemplateReference, str]] = [
+        (PromptReference(name=prompt.name), argument.name)
+        for prompt in prompts
+        for argument in prompt.arguments or []
+    ]
+    asked += [
+        (ResourceTemplateReference(uri=one.uri_template), gap)
+        for one in (await client.list_resource_templates()).resource_templates
+        for gap in re.findall(r"\{(\w+)\}", one.uri_template)
+    ]
+    told += [
+        await client.complete(reference, {"name": name, "value": typed})
+        for reference, name in asked
+        for typed in ("secret", "")
+    ]
+    return repr(told)
 
 
 def _tool_call(attempt: Aimed) -> tuple[str, dict[str, object]]:
