@@ -39,10 +39,12 @@ def error_answer(error: SallyportError) -> types.CallToolResult:
 
 
 def error_content(error: SallyportError) -> dict[str, Json]:
-    """Return ``{"error": {"code", "message"}}``, with when to come back where that is known."""
+    """Return ``{"error": {"code", "message"}}``, with when to come back, or the scope to get."""
     told: dict[str, Json] = {"code": error.code, "message": sentence_of(error)}
     if isinstance(error, LimitReached):
         told["retry_after_seconds"] = error.retry_after_seconds
+    if error.code == "missing_scope":
+        told["scope"] = str(error.facts["scope"])
     return {"error": told}
 
 

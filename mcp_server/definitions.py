@@ -23,6 +23,7 @@ ERROR: JsonObject = {
                 "code": _TEXT,
                 "message": _TEXT,
                 "retry_after_seconds": {"type": "integer"},
+                "scope": _TEXT,
             },
             "required": ["code", "message"],
         }

@@ -16,9 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 from core.app import App
 from core.domain.principal import Audience, Caller
 from core.errors import SallyportError, Unauthenticated
+from core.identity.access import is_signed
 from core.identity.tokens import Tokens
 from core.vault import Cipher
 from mcp_server.answers import error_content
+from mcp_server.auth.challenge import Challenge
 from mcp_server.listening import Listeners, Nudges
 from mcp_server.requests import Context
 from mcp_server.server import mcp_server
@@ -130,12 +132,14 @@ class _Gate:
         self._plain = plain
         self._streaming = streaming
         self._keeps_sessions = keeps_sessions
-        self._challenge = "Bearer" + (f' resource_metadata="{metadata}"' if metadata else "")
+        self._challenge = Challenge(metadata)
+        self._can_sign_in = metadata is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         try:
-            caller = await self._caller(scope)
+            token = _token_of(scope)
+            caller = await self._tokens.authenticate(token, audience=Audience.MCP)
         except Unauthenticated as error:
             await self._turned_away(error)(scope, receive, send)
             return
@@ -143,6 +147,9 @@ class _Gate:
             await _refusal(503, error)(scope, receive, send)
             return
         known = {**scope, _CALLER: caller}
+        if self._can_sign_in and is_signed(token):
+            # Whoever was given the token by hand cannot sign in for more.
+            send = self._challenge.stepping_up(send, caller=caller)
         if self._keeps_sessions:
             await self._streaming.asgi_app(known, receive, send)
         else:
@@ -166,23 +173,25 @@ class _Gate:
             return
         await self._plain.asgi_app(known, _replayed(body, receive=receive), send)
 
-    async def _caller(self, scope: Scope) -> Caller:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not given:
-            raise Unauthenticated("no_token")
-        scheme, _, token = given[0].decode("latin-1").partition(" ")
-        if len(given) > 1 or scheme.lower() != "bearer":
-            raise Unauthenticated("invalid_token")
-        return await self._tokens.authenticate(token.strip(), audience=Audience.MCP)
-
     def _turned_away(self, error: Unauthenticated) -> Response:
         _log.info("mcp.turned_away", code=error.code)
-        challenge = self._challenge
-        if error.code != "no_token":
-            # RFC 6750 section 3.1: whoever sent no token is told of no error.
-            separator = ", " if "=" in challenge else " "
-            challenge += f'{separator}error="invalid_token"'
-        return _refusal(401, error, {"www-authenticate": challenge})
+        bad = None if error.code == "no_token" else error.code
+        return _refusal(401, error, {"www-authenticate": self._challenge.header(error=bad)})
+
+
+def _token_of(scope: Scope) -> str:
+    """Return the bearer token of a request.
+
+    Raises:
+        Unauthenticated: ``no_token``, ``invalid_token``.
+    """
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if not given:
+        raise Unauthenticated("no_token")
+    scheme, _, token = given[0].decode("latin-1").partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer":
+        raise Unauthenticated("invalid_token")
+    return token.strip()
 
 
 def _caller_of(context: Context) -> Caller:

@@ -67,6 +67,7 @@ from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
+from sallyport.letting_in import LettingIn
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
 
@@ -111,7 +112,6 @@ class Assembly:
         )
         self.signed_tokens = _signed_tokens(self.signing_keys, public_url=settings.http.url)
         stored_tokens = StoredTokens(self.database, directory=self.directory)
-        self.tokens = Tokens(stored_tokens, clock=self.clock, signed=self.signed_tokens)
         self.prices = PriceTable(overrides=settings.models.prices)
         self.agent = agent or default_agent(model=settings.models.model)
         self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
@@ -130,6 +130,30 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
+        self.sign_in = SignInParts(
+            self.database,
+            directory=self.directory,
+            people=self.people,
+            vault=self.vault,
+            audit=self.journal,
+            egress=self.egress,
+            clock=self.clock,
+        )
+        self.tokens = Tokens(
+            stored_tokens,
+            clock=self.clock,
+            signed=self.signed_tokens,
+            direct=self.sign_in.direct,
+        )
+        self.letting_in = LettingIn(
+            self.database,
+            directory=self.directory,
+            keys=self.signing_keys,
+            access=self.signed_tokens[Audience.MCP],
+            recorder=self.journal,
+            egress=self.egress,
+            clock=self.clock,
+        )
         self.delegations = Delegations(
             self.tokens,
             records=stored_tokens,
@@ -144,15 +168,6 @@ class Assembly:
             journal=self.journal,
             clock=self.clock,
         )
-        self.sign_in = SignInParts(
-            self.database,
-            directory=self.directory,
-            people=self.people,
-            vault=self.vault,
-            audit=self.journal,
-            egress=self.egress,
-            clock=self.clock,
-        )
         self.spending = Spending(StoredCapabilities(self.database), clock=self.clock)
         self.door = Door(
             judge=self.judge,
@@ -163,6 +178,11 @@ class Assembly:
             spending=self.spending,
             clock=self.clock,
         )
+
+    def reached_at(self, url: str) -> None:
+        """Take the address that is known once a process listens: it stands in signed tokens."""
+        for audience, resource in _resources(url).items():
+            self.signed_tokens[audience].reached_at(url, resource=resource)
 
     def build_approvals(self) -> StoredApprovals:
         """Return where questions and answers are kept."""
@@ -322,17 +342,21 @@ class Assembly:
         return (
             Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
             Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
+            Job(name="forget_sign_ins", every_seconds=_FORGET_SECONDS, run=self.letting_in.forget),
             Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
         )
 
 
 def _signed_tokens(keys: SigningKeys, *, public_url: str) -> Mapping[Audience, AccessTokens]:
     """Return who writes and reads signed tokens, one for each front door."""
-    resources = {Audience.MCP: f"{public_url}/mcp", Audience.API: f"{public_url}/api/v1"}
     return {
         audience: AccessTokens(keys, issuer=public_url, resource=resource)
-        for audience, resource in resources.items()
+        for audience, resource in _resources(public_url).items()
     }
+
+
+def _resources(url: str) -> Mapping[Audience, str]:
+    return {Audience.MCP: f"{url}/mcp", Audience.API: f"{url}/api/v1"}
 
 
 def _keyring(settings: Settings) -> Keyring:

@@ -99,15 +99,24 @@ def http_app(
     return asgi
 
 
-async def serve(asgi: Starlette, *, host: str, port: int, ready: Callable[[int], object]) -> None:
+async def serve(
+    asgi: Starlette,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[int], object],
+    listener: socket.socket | None = None,
+) -> None:
     """Answer HTTP until cancelled; ``ready`` is told the port, which for port 0 is a free one.
+
+    ``listener`` is one of ``listen``'s, for whoever must know the port before.
 
     Signals are left alone. What is being answered has three seconds to end; streams end at once.
 
     Raises:
         Misconfigured: ``port_taken``, ``address_not_usable``.
     """
-    listener = _listener(host, port)
+    listener = listener or listen(host, port)
     config = uvicorn.Config(
         asgi,
         http="h11",
@@ -134,7 +143,12 @@ async def serve(asgi: Starlette, *, host: str, port: int, ready: Callable[[int],
         await server.shutdown(sockets=[listener])
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, for port 0 on a free one; nobody is answered yet.
+
+    Raises:
+        Misconfigured: ``port_taken``, ``address_not_usable``.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

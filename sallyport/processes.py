@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from core.app import App
 from core.store.readiness import Readiness
+from mcp_server.auth.metadata import resource_metadata_url
 from mcp_server.http import McpEndpoint
 from mcp_server.waiting import Patience
 from sallyport.assembly import Assembly
 from sallyport.ending import first_of
-from sallyport.http import http_app
+from sallyport.http import http_app, listen
 from sallyport.http import serve as serve_http
 from sallyport.metrics import Gauge
 from sallyport.settings import HttpSettings, Settings
@@ -50,12 +51,19 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         Misconfigured: ``port_taken``, ``address_not_usable``.
     """
     parts, http = process.parts, process.parts.settings.http
+    # First, so that the address is known that stands in documents and in tokens.
+    listener = listen(http.host, port)
+    port = listener.getsockname()[1]
+    url = address_of(http, port=port)
+    parts.reached_at(url)
+    pages = parts.sign_in.pages(process.app, public_url=http.public_url)
     stopping = asyncio.Event()
     mcp = McpEndpoint(
         process.app,
         tokens=parts.tokens,
         public_url=http.public_url,
-        pages_url=pages_of(http, port=port),
+        pages_url=url,
+        resource_metadata=resource_metadata_url(url),
         patience=patience_of(http),
         cipher=parts.cipher,
         nudges=parts.nudges,
@@ -67,7 +75,7 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         mcp=mcp.asgi,
         readiness=Readiness(parts.database).check,
         settings=http,
-        pages=parts.sign_in.pages(process.app, public_url=http.public_url).routes,
+        pages=(*parts.letting_in.routes(url, pages=pages), *pages.routes),
         clock=parts.clock,
         stopping=stopping,
         gauges={
@@ -79,9 +87,11 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
     )
     try:
         async with mcp.lifespan():
-            await serve_http(asgi, host=http.host, port=port, ready=ready)
+            await serve_http(asgi, host=http.host, port=port, ready=ready, listener=listener)
     except BaseExceptionGroup as group:
         raise first_of(group) from group
+    finally:
+        listener.close()
 
 
 def pages_of(http: HttpSettings, *, port: int) -> str | None:

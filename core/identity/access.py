@@ -50,6 +50,11 @@ class AccessTokens:
         self._issuer = issuer
         self._resource = resource
 
+    def reached_at(self, issuer: str, *, resource: str) -> None:
+        """Take another address: a process that listens on any free port learns late which."""
+        self._issuer = issuer
+        self._resource = resource
+
     async def written(self, record: TokenRecord, *, client_id: str, session_id: UUID | str) -> str:
         """Return the token that ``record`` stands behind."""
         claims: dict[str, Json] = {

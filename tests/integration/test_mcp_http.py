@@ -111,10 +111,9 @@ async def test_the_challenge_names_the_metadata_once_there_is_some(world: World)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
             none = await http.post("/mcp", json=LIST)
             bad = await http.post("/mcp", json=LIST, headers={"authorization": "Bearer x"})
-    assert none.headers["www-authenticate"] == f'Bearer resource_metadata="{there}"'
-    assert bad.headers["www-authenticate"] == (
-        f'Bearer resource_metadata="{there}", error="invalid_token"'
-    )
+    named = f'scope="tools:call runs:start runs:read approvals:read", resource_metadata="{there}"'
+    assert none.headers["www-authenticate"] == f"Bearer {named}"
+    assert bad.headers["www-authenticate"] == f'Bearer error="invalid_token", {named}'
 
 
 async def test_a_database_that_is_away_is_no_verdict_on_a_token(urls: Urls, tmp_path: Path) -> None:

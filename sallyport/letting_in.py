@@ -1,0 +1,84 @@
+"""The authorization server put together: clients come to us, people say whether they may."""
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from core.domain.ids import TenantId
+from core.egress import Egress
+from core.identity.access import AccessTokens
+from core.identity.authorization import Authorization, Recorder
+from core.identity.clients import Clients
+from core.identity.families import Families
+from core.identity.signing import SigningKeys
+from core.ports import Clock
+from core.store.authorization import StoredAuthorization
+from core.store.database import Database
+from core.store.directory import Directory
+from core.store.families import StoredFamilies
+from mcp_server.auth.metadata import resource_of
+from mcp_server.auth.routes import authorization_routes
+from sallyport.signing_in import FrontPages
+
+
+class LettingIn:
+    """Clients, their requests and their tokens, on one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        directory: Directory,
+        keys: SigningKeys,
+        access: AccessTokens,
+        recorder: Recorder,
+        egress: Egress,
+        clock: Clock,
+    ) -> None:
+        """Take what it all stands on; ``access`` writes the tokens of ``/mcp``."""
+        self._keys = keys
+        self._access = access
+        self._recorder = recorder
+        self._clock = clock
+        self._directory = directory
+        self._stored = StoredAuthorization(database)
+        self._families = StoredFamilies(database, directory=directory)
+        self._clients = Clients(self._stored, documents=egress, clock=clock)
+
+    def routes(self, url: str, *, pages: FrontPages) -> Sequence[BaseRoute]:
+        """Return the routes of the authorization server that is reached at ``url``."""
+        resource = resource_of(url)
+        authorization = Authorization(
+            self._stored,
+            clients=self._clients,
+            recorder=self._recorder,
+            clock=self._clock,
+            issuer=url,
+            resource=resource,
+        )
+        families = Families(
+            self._families,
+            access=self._access,
+            recorder=self._recorder,
+            clock=self._clock,
+            resource=resource,
+        )
+        return authorization_routes(
+            authorization,
+            clients=self._clients,
+            families=families,
+            keys=self._keys,
+            sign_in=pages.sign_in,
+            pages=pages.consent,
+            clock=self._clock,
+        )
+
+    async def forget(self) -> None:
+        """Delete what has ended, of strangers and of every tenant."""
+        now = self._clock.now()
+        await self._stored.forget_strangers(at=now)
+        after = ""
+        while page := await self._directory.tenants(after=after, limit=100):
+            for tenant in page:
+                await self._families.forget_ended(TenantId(tenant.id), at=now)
+            after = page[-1].name
