@@ -8,10 +8,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import CredentialRef, TenantId
+from core.domain.tool import Tool
 from core.domain.upstream import Connection, Definition, PinnedTool, PinState, Sighting, Terms
 from core.errors import Conflict, NotFound
 from core.store.database import Database
-from core.store.upstream_rows import connection_of, pinned_of
+from core.store.upstream_rows import connection_of, pinned_of, tools_of
 from core.store.upstream_tables import upstream_tools, upstreams
 
 _MOST = 1000
@@ -108,6 +109,15 @@ class StoredUpstreams:
                 await connection.execute(query.order_by(upstream_tools.c.name).limit(_MOST))
             ).all()
         return tuple(pinned_of(row) for row in rows)
+
+    async def accepted(self, tenant_id: TenantId) -> dict[str, Tool]:
+        """Return the tools that may be called, by name."""
+        query = select(upstream_tools).where(
+            upstream_tools.c.tenant_id == tenant_id, upstream_tools.c.state == "accepted"
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            rows = await connection.execute(query.order_by(upstream_tools.c.name).limit(_MOST))
+            return tools_of(rows.all())
 
     async def tool(self, tenant_id: TenantId, *, name: str) -> PinnedTool:
         """Return one tool.

@@ -8,38 +8,17 @@ from rich.console import Group, RenderableType
 
 from api.views import call_status
 from core.app import CallView
-from core.domain.canonical import JsonObject, repeated_key
+from core.domain.canonical import JsonObject
 from core.domain.tool import CallState, Failed, Preview, Succeeded
 from core.governance.judgement import Judgement, told
-from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering
+from sallyport.commands.arguments import JsonArguments
 from sallyport.commands.session import acting_as, as_option, parts_of_process, tenant_option
 from sallyport.driving import driven
 from sallyport.terminal import preview_of
 
 _WAIT_SECONDS = 300.0
 _TURNED_AWAY = frozenset({CallState.DENIED, CallState.EXPIRED, CallState.CANCELLED})
-
-
-class _JsonObject(click.ParamType[JsonObject]):
-    """An object, written as JSON."""
-
-    name = "json"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> JsonObject:
-        """Return the object; wrong usage where it is none."""
-        try:
-            found: object = json.loads(str(value))
-            twice = repeated_key(str(value))
-        except ValueError as error:
-            self.fail(f"this is not JSON: {error}", param, ctx)
-        if not isinstance(found, dict):
-            self.fail("arguments are a JSON object, such as {}", param, ctx)
-        if twice is not None:
-            self.fail(f"arguments have the key {twice!r} twice", param, ctx)
-        return cast("JsonObject", found)
 
 
 @click.command("call", help="Call one tool, through the door.")
@@ -49,7 +28,7 @@ class _JsonObject(click.ParamType[JsonObject]):
 @click.option(
     "--args",
     "arguments",
-    type=_JsonObject(),
+    type=JsonArguments(),
     default="{}",
     metavar="JSON",
     help="The tool's arguments, as a JSON object.",
@@ -65,7 +44,8 @@ async def COMMAND(  # noqa: N802 - what the command line looks for
         if dry_run:
             async with parts.serving() as app:
                 return _judged(await app.dry_run(caller, tool=tool, arguments=arguments))
-        if not _has_effect(parts, tool):
+        standing = await parts.people.standing(caller.tenant_id, principal_id=caller.principal.id)
+        if not parts.judge.has_effect(tool, standing=standing):
             async with parts.serving() as app:
                 view = await app.call_tool(caller, tool=tool, arguments=arguments)
         else:
@@ -96,11 +76,6 @@ def made(view: CallView, *, tenant: str) -> Answer:
             shown = f"The call {record.call.id} is under way."
     wrong = record.state in _TURNED_AWAY or record.state is CallState.FAILED
     return Answer(document=document, shown=shown, code=int(wrong))
-
-
-def _has_effect(parts: Assembly, tool: str) -> bool:
-    found = parts.toolbox.find(tool)
-    return found is not None and found.risk.has_effect
 
 
 def _judged(judgement: Judgement) -> Answer:

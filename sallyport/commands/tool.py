@@ -5,6 +5,7 @@ import json
 import click
 
 from core.domain.canonical import Json, JsonObject
+from core.domain.ids import TenantId
 from core.domain.tool import Tool
 from core.errors import NotFound
 from sallyport.assembly import Assembly
@@ -21,8 +22,10 @@ COMMAND = click.Group("tool", help="See the tools of a tenant, and switch them o
 async def listed(tenant: str) -> Answer:
     """List the tools there are, and whether the tenant has them."""
     async with parts_of_process() as parts:
-        disabled = await parts.people.disabled_tools(await tenant_named(parts, tenant))
-        tools = [tool for tool in parts.toolbox.tools() if tool.listed]
+        tenant_id = await tenant_named(parts, tenant)
+        disabled = await parts.people.disabled_tools(tenant_id)
+        theirs = await parts.stored_upstreams.accepted(tenant_id)
+        tools = [tool for tool in (*parts.toolbox.tools(), *theirs.values()) if tool.listed]
     rows = [_told(tool, enabled=tool.name not in disabled) for tool in tools]
     return Answer(
         document={"items": rows, "next_cursor": None},
@@ -54,8 +57,9 @@ async def listed(tenant: str) -> Answer:
 async def show(name: str, tenant: str) -> Answer:
     """Show a tool: what it does, takes and returns, and whom it asks."""
     async with parts_of_process() as parts:
-        disabled = await parts.people.disabled_tools(await tenant_named(parts, tenant))
-        tool = _found(parts, name)
+        tenant_id = await tenant_named(parts, tenant)
+        disabled = await parts.people.disabled_tools(tenant_id)
+        tool = await _found(parts, tenant_id, name=name)
     document: dict[str, Json] = {
         **_told(tool, enabled=name not in disabled),
         "approver": tool.approver.value,
@@ -91,7 +95,7 @@ async def disable(name: str, tenant: str) -> Answer:
 async def _switched(name: str, *, tenant: str, enabled: bool) -> Answer:
     async with parts_of_process() as parts:
         tenant_id = await tenant_named(parts, tenant)
-        tool = _found(parts, name)
+        tool = await _found(parts, tenant_id, name=name)
         await parts.people.set_tool(tenant_id, tool=tool.name, enabled=enabled)
         content: JsonObject = {"tool": tool.name, "enabled": enabled}
         await note(parts, tenant_id, action="tool.switched", content=content)
@@ -101,8 +105,10 @@ async def _switched(name: str, *, tenant: str, enabled: bool) -> Answer:
     )
 
 
-def _found(parts: Assembly, name: str) -> Tool:
+async def _found(parts: Assembly, tenant_id: TenantId, *, name: str) -> Tool:
     tool = parts.toolbox.find(name)
+    if tool is None:
+        tool = (await parts.stored_upstreams.accepted(tenant_id)).get(name)
     if tool is None or not tool.listed:
         raise NotFound("unknown_tool", tool=name[:200])
     return tool
