@@ -1,18 +1,54 @@
 """Bearer tokens: make them."""
 
+from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 
 import click
 
-from core.domain.principal import Audience
+from core.domain.canonical import JsonObject
+from core.domain.principal import Audience, scopes_held
+from core.domain.token import Allowance
+from core.errors import NotFound
 from sallyport.commands.answer import Answer, answering
+from sallyport.commands.arguments import JsonArguments
 from sallyport.commands.session import as_option, parts_of_process, person_named, tenant_option
 from sallyport.founding import note
+
+
+class _Dollars(click.ParamType[Decimal]):
+    """An amount of money, exact to the micro-dollar."""
+
+    name = "dollars"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        try:
+            dollars = Decimal(str(value))
+        except InvalidOperation:
+            dollars = Decimal("NaN")
+        if not dollars.is_finite() or dollars.scaleb(6) != (dollars.scaleb(6)).to_integral_value():
+            self.fail(f"{value!r} is no amount of dollars.", param, ctx)
+        return dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Few:
+    """A few calls: of which tools, how many, for how much, with which arguments."""
+
+    tools: frozenset[str]
+    uses: int
+    amount: Decimal
+    arguments: JsonObject | None
+
 
 COMMAND = click.Group("token", help="Make bearer tokens for HTTP and MCP.")
 
 _LONGEST_SECONDS = 10**9
 _DAY_SECONDS = 86_400
+_FEW_SECONDS = 300
+_DOLLARS = Decimal(100)
 
 
 @COMMAND.command("create")
@@ -32,19 +68,61 @@ _DAY_SECONDS = 86_400
     "--ttl",
     "ttl_seconds",
     type=click.IntRange(-_LONGEST_SECONDS, _LONGEST_SECONDS),
-    default=_DAY_SECONDS,
-    show_default="a day",
     metavar="SECONDS",
-    help="How long it lives.",
+    help="How long it lives: a day if unset, for a few calls five minutes.",
+)
+@click.option(
+    "--capability",
+    "tools",
+    metavar="TOOL[,TOOL]",
+    help="Only calls of these tools, a few of them, and nothing else.",
+)
+@click.option(
+    "--uses", type=click.IntRange(), metavar="N", help="With --capability: how many calls; one."
+)
+@click.option(
+    "--amount",
+    type=_Dollars(),
+    metavar="DOLLARS",
+    help="With --capability: what the calls may cost together; 100.",
+)
+@click.option(
+    "--args",
+    "arguments",
+    type=JsonArguments(),
+    metavar="JSON",
+    help="With --capability: arguments that each call must have.",
 )
 @answering
 async def create(
-    tenant: str, email: str, audience: Audience, scopes: tuple[str, ...], ttl_seconds: int
+    *,
+    tenant: str,
+    email: str,
+    audience: Audience,
+    scopes: tuple[str, ...],
+    ttl_seconds: int | None,
+    tools: str | None,
+    uses: int | None,
+    amount: Decimal | None,
+    arguments: JsonObject | None,
 ) -> Answer:
     """Make a token for a person. It is shown once: nobody can ask for it again."""
+    if tools is not None:
+        if scopes:
+            raise click.UsageError("--capability leaves no scope to be chosen.")
+        few = Few(
+            tools=frozenset(one.strip() for one in tools.split(",") if one.strip()),
+            uses=1 if uses is None else uses,
+            amount=_DOLLARS if amount is None else amount,
+            arguments=arguments,
+        )
+        seconds = _FEW_SECONDS if ttl_seconds is None else ttl_seconds
+        return await _few(tenant, email=email, audience=audience, few=few, seconds=seconds)
+    if uses is not None or amount is not None or arguments is not None:
+        raise click.UsageError("--uses, --amount and --args go with --capability.")
     async with parts_of_process() as parts:
         person = await person_named(parts, tenant=tenant, email=email)
-        ttl = timedelta(seconds=ttl_seconds)
+        ttl = timedelta(seconds=_DAY_SECONDS if ttl_seconds is None else ttl_seconds)
         token = await parts.tokens.issue(
             person, audience=audience, scopes=frozenset(scopes) or None, ttl=ttl
         )
@@ -64,3 +142,39 @@ async def create(
         document={"token": token, "audience": audience.value, "expires_at": expires_at},
         shown=token,
     )
+
+
+async def _few(tenant: str, *, email: str, audience: Audience, few: Few, seconds: int) -> Answer:
+    """Make a token for a few calls, of tools that its person has."""
+    ttl = timedelta(seconds=seconds)
+    allowance = Allowance(uses=few.uses, amount_micros=int(few.amount.scaleb(6)))
+    async with parts_of_process() as parts:
+        person = await person_named(parts, tenant=tenant, email=email)
+        standing = await parts.people.standing(person.tenant_id, principal_id=person.id)
+        has = parts.judge.offered(standing, scopes=scopes_held(person), via=audience.value)
+        if beyond := sorted(few.tools - {tool.name for tool in has}):
+            raise NotFound("unknown_tool", tool=beyond[0][:200])
+        token = await parts.tokens.issue_capability(
+            person,
+            audience=audience,
+            tools=few.tools,
+            arguments=few.arguments,
+            allowance=allowance,
+            ttl=ttl,
+        )
+        expires_at = (parts.clock.now() + ttl).isoformat(timespec="seconds")
+        told: JsonObject = {
+            "audience": audience.value,
+            "capability": sorted(few.tools),
+            "uses": few.uses,
+            "amount_micros": allowance.amount_micros,
+            "arguments": few.arguments,
+            "expires_at": expires_at,
+        }
+        await note(
+            parts,
+            person.tenant_id,
+            action="token.created",
+            content={"email": person.email, **told},
+        )
+    return Answer(document={"token": token, **told}, shown=token)

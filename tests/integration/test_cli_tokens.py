@@ -1,0 +1,103 @@
+"""Tokens for a few calls, and the keys that sign, from the command line."""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from core.store.embedded import EmbeddedPostgres
+from tests.command_line import CommandLine, CommandLineHere
+
+PERSON = ("token", "create", "--tenant=acme", "--as=al@acme.test")
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+    """Give the module one data folder, with its server up so that no command starts it anew."""
+    data_dir = Path(tmp_path_factory.mktemp("cli"))
+    with EmbeddedPostgres(data_dir):
+        line = CommandLineHere(data_dir)
+        line.json("tenant", "create", "acme", "--tier", "pro")
+        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+        yield line
+
+
+def test_a_token_for_a_few_calls_says_which_and_how_long(cli: CommandLine) -> None:
+    made = cli.json(*PERSON, "--capability=list_projects")
+    assert made["token"].startswith("sp_api_")
+    assert (made["capability"], made["uses"], made["amount_micros"], made["arguments"]) == (
+        ["list_projects"],
+        1,
+        100_000_000,
+        None,
+    )
+    more = cli.json(
+        *PERSON,
+        "--audience=mcp",
+        "--capability=list_projects, create_task",
+        "--uses=3",
+        "--amount=0.25",
+        "--ttl=60",
+        '--args={"title": "A"}',
+    )
+    assert more["token"].startswith("sp_mcp_")
+    assert (more["capability"], more["uses"], more["amount_micros"], more["arguments"]) == (
+        ["create_task", "list_projects"],
+        3,
+        250_000,
+        {"title": "A"},
+    )
+
+
+def test_what_a_token_for_a_few_calls_allows_is_in_the_audit(cli: CommandLine) -> None:
+    cli.json(*PERSON, "--capability=list_projects", "--uses=2")
+    records = [
+        json.loads(line)
+        for line in cli.run("audit", "export", "--tenant=acme").out.split("\n")
+        if line
+    ]
+    told = [str(record) for record in records if "token.created" in str(record)]
+    assert any("list_projects" in one and "100000000" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--capability=no_such_tool"], "unknown_tool"),
+        (["--capability=restore_task"], "unknown_tool"),
+        (["--capability=list_projects", "--uses=0"], "invalid_capability"),
+        (["--capability=list_projects", "--ttl=3601"], "invalid_capability"),
+        (["--capability="], "invalid_capability"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(cli: CommandLine, options: list[str], code: str) -> None:
+    assert cli.json(*PERSON, *options, code=1)["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--uses=2"],
+        ["--amount=1"],
+        ["--args={}"],
+        ["--capability=list_projects", "--scope=tools:call"],
+        ["--capability=list_projects", "--amount=0.0000001"],
+        ["--capability=list_projects", "--amount=NaN"],
+        ["--capability=list_projects", "--amount=lots"],
+        ["--capability=list_projects", "--args=[]"],
+        ["--capability=list_projects", '--args={"a": 1, "a": 2}'],
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(cli: CommandLine, options: list[str]) -> None:
+    cli.json(*PERSON, *options, code=2)
+
+
+def test_a_new_key_signs_and_the_old_one_is_published_until_it_is_revoked(
+    cli: CommandLine,
+) -> None:
+    first = cli.json("keys", "rotate")
+    second = cli.json("keys", "rotate")
+    assert [key["kid"] for key in second["keys"]] == [second["kid"], first["kid"]]
+    third = cli.json("keys", "rotate", "--revoke")
+    assert [key["kid"] for key in third["keys"]] == [third["kid"]]
