@@ -55,7 +55,7 @@ class Provider:
     error: str = ""
 
     def sign(self, claims: Claims, *, headers: Claims | None = None) -> str:
-        key: Any = "k" * 64  # Any: PyJWT takes many
+        key: Any = None if self.algorithm == "none" else "k" * 64  # Any: PyJWT takes many
         if self.algorithm == "RS256":
             key = self.signs_with or self.key
         return jwt.encode(

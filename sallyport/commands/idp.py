@@ -161,6 +161,8 @@ async def remove(tenant: str) -> Answer:
         except NotFound as error:
             raise NotFound("no_identity_provider", tenant=tenant) from error
         ended = await parts.sign_in.sessions.revoke_of_provider(tenant_id)
+        if provider.credential is not None:
+            await parts.vault.remove(tenant_id, name=_CREDENTIAL)
         document: dict[str, Json] = {"issuer": provider.issuer, "ended": ended}
         await note(parts, tenant_id, action="identity_provider.removed", content=document)
     return Answer(

@@ -1,0 +1,172 @@
+"""The commands of sign-in, as an operator runs them."""
+
+import json
+import threading
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from core.store.embedded import EmbeddedPostgres
+from tests.command_line import CommandLine, CommandLineHere
+
+_SECRET = "a-planted-client-secret"
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+    data_dir = Path(tmp_path_factory.mktemp("cli"))
+    with EmbeddedPostgres(data_dir):
+        allowed = {"SALLYPORT_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
+        line = CommandLineHere(data_dir, environment=allowed)
+        line.json("tenant", "create", "acme")
+        line.json("tenant", "create", "globex")
+        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+        yield line
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Generator[str]:
+    """Run what tells a provider's configuration, and no more, on a thread of its own."""
+
+    class Discovery(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            here = f"http://127.0.0.1:{server.server_port}"
+            told = {
+                "issuer": here,
+                **{
+                    key: f"{here}/{key}"
+                    for key in ("authorization_endpoint", "token_endpoint", "jwks_uri")
+                },
+            }
+            body = json.dumps(told).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Discovery)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def setting(issuer: str, *more: str) -> tuple[str, ...]:
+    base = ("idp", "set", "--tenant=acme", f"--issuer={issuer}", "--client-id=c")
+    return (*base, "--domain=Acme.test", *more)
+
+
+def test_a_link_is_shown_once_and_audited_without_its_secret(cli: CommandLine) -> None:
+    made = cli.json("signin", "link", "--tenant=acme", "--as=al@acme.test", "--return-to=/x?y=1")
+    path = urlsplit(str(made["url"])).path
+    assert path.startswith("/signin/link/")
+    assert cli.run("signin", "link", "--tenant=acme", "--as=al@acme.test").out.startswith("http")
+    audit = cli.run("audit", "export", "--tenant=acme").out
+    assert "sign_in.link_created" in audit
+    assert path.rpartition("/")[2] not in audit
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example"])
+def test_a_link_leads_nowhere_else(cli: CommandLine, elsewhere: str) -> None:
+    link = ("signin", "link", "--tenant=acme", "--as=al@acme.test", f"--return-to={elsewhere}")
+    assert cli.json(*link, code=1)["error"]["code"] == "invalid_return_to"
+
+
+def test_nobody_signs_in_who_is_not_there(cli: CommandLine) -> None:
+    error = cli.json("signin", "link", "--tenant=acme", "--as=no@acme.test", code=1)["error"]
+    assert error["code"] == "unknown_person"
+
+
+def test_sessions_are_listed_and_ended(cli: CommandLine) -> None:
+    assert cli.json("signin", "sessions", "--tenant=acme")["items"] == []
+    assert "Nobody is signed in." in cli.run("signin", "sessions", "--tenant=acme").out
+    ended = cli.json("signin", "revoke", "--tenant=acme", "--as=al@acme.test")
+    assert ended == {"email": "al@acme.test", "ended": 0}
+    for unknown in (str(uuid4()), "x"):
+        error = cli.json("signin", "revoke", "--tenant=acme", unknown, code=1)["error"]
+        assert error["code"] == "not_found"
+    for wrong in ((), ("x", "--as=al@acme.test")):
+        cli.json("signin", "revoke", "--tenant=acme", *wrong, code=2)
+
+
+def test_a_provider_is_set_shown_and_removed_and_its_secret_is_told_nobody(
+    cli: CommandLine, issuer: str
+) -> None:
+    assert cli.json("idp", "show", "--tenant=globex", code=1)["error"]["code"] == (
+        "no_identity_provider"
+    )
+    made = cli.run(
+        *setting(issuer, "--tenant=globex", "--group=Approvers=approver", "--no-create", "--json"),
+        given=f"{_SECRET}\n",
+    )
+    assert made.json["redirect_uri"].endswith("/signin/callback")
+    shown = cli.json("idp", "show", "--tenant=globex")
+    assert (shown["issuer"], shown["domains"], shown["has_secret"]) == (issuer, ["acme.test"], True)
+    assert (shown["groups"], shown["creates_people"]) == ({"Approvers": "approver"}, False)
+    assert "Approvers=approver" in cli.run("idp", "show", "--tenant=globex").out
+    assert len(cli.json("vault", "list", "--tenant=globex")["items"]) == 1
+    removed = cli.json("idp", "remove", "--tenant=globex")
+    assert cli.json("vault", "list", "--tenant=globex")["items"] == []
+    assert removed == {"issuer": issuer, "ended": 0}
+    assert cli.json("idp", "remove", "--tenant=globex", code=1)["error"]["code"] == (
+        "no_identity_provider"
+    )
+    audit = cli.run("audit", "export", "--tenant=globex").out
+    assert "identity_provider.set" in audit
+    assert "identity_provider.removed" in audit
+    assert _SECRET not in audit + made.out + made.err
+
+
+def test_a_public_client_has_no_secret(cli: CommandLine, issuer: str) -> None:
+    assert cli.json(*setting(issuer, "--public"))["has_secret"] is False
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--domain=acme",),
+        ("--domain=a b.test",),
+        ("--group=approvers",),
+        ("--group=approvers=king",),
+        ("--group==admin",),
+        ("--group=a=admin", "--group=a=member"),
+        ("--direct-audience=c",),
+    ],
+)
+def test_a_provider_that_makes_no_sense_is_not_kept(
+    cli: CommandLine, issuer: str, more: tuple[str, ...]
+) -> None:
+    error = cli.json(*setting(issuer, "--public", *more), code=1)["error"]
+    assert error["code"] == "invalid_provider"
+
+
+def test_an_empty_secret_is_none(cli: CommandLine, issuer: str) -> None:
+    assert cli.json(*setting(issuer), code=1)["error"]["code"] == "invalid_provider"
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("http://login.example", "provider_refused"),
+        ("https://127.0.0.2", "provider_unavailable"),
+        ("http://127.0.0.1:9", "provider_unavailable"),
+    ],
+)
+def test_a_provider_that_cannot_be_asked_is_not_kept(
+    cli: CommandLine, address: str, code: str
+) -> None:
+    assert cli.json(*setting(address, "--public"), code=1)["error"]["code"] == code
+
+
+def test_an_account_is_forgotten(cli: CommandLine) -> None:
+    gone = cli.json("idp", "unlink", "--tenant=acme", "--as=al@acme.test")
+    assert gone == {"email": "al@acme.test", "unlinked": 0}
