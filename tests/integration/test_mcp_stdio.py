@@ -43,6 +43,8 @@ async def test_a_person_works_over_standard_streams_through_the_same_door(
         async with child(world, urls, tmp_path, caller=acme.member, mode=mode) as client:
             names = [tool.name for tool in (await client.list_tools()).tools]
             projects = await called(client, "list_projects")
+            (contract,) = (await client.read_resource("sallyport://tools")).contents
+            prompts = (await client.list_prompts()).prompts
             pending = await called(client, "delete_task", {"task_id": str(acme.task_ids[0])})
             (question,) = await world.pending(acme.approver)
             await world.app.decide(
@@ -57,6 +59,8 @@ async def test_a_person_works_over_standard_streams_through_the_same_door(
             )
         runs = await world.app.runs(acme.member, before=None, limit=5)
     assert names == sorted(names)
+    assert "delete_task" in str(contract)
+    assert "weekly_overview" in {prompt.name for prompt in prompts}
     assert projects["projects"][0]["name"] == "Inbox"
     assert settled["result"] == {"task_id": str(acme.task_ids[0]), "deleted": True}
     assert [run.via for run in runs] == ["mcp"]
