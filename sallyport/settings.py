@@ -20,6 +20,7 @@ from pydantic import (
 
 from core.domain.upstream import UPSTREAM_NAME
 from core.errors import Misconfigured
+from core.identity.master import MasterKeys
 from core.llm.prices import DEFAULT_MODEL
 from core.llm.providers import PROVIDERS
 from core.tools.mcp_allowed import AllowedUpstream
@@ -33,6 +34,12 @@ def _known(providers: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if provider not in PROVIDERS:
             raise Misconfigured("unknown_provider", provider=provider, known=sorted(PROVIDERS))
     return providers
+
+
+def _keys(text: SecretStr | None) -> SecretStr | None:
+    if text is not None:
+        MasterKeys.of_text(text.get_secret_value())
+    return text
 
 
 def _listed(value: object) -> object:
@@ -65,7 +72,7 @@ class StoreSettings(_Concern):
 class VaultSettings(_Concern):
     """What seals credentials: keys of 32 bytes in base64, separated by commas, the newest first."""
 
-    master_key: SecretStr | None = None
+    master_key: Annotated[SecretStr | None, AfterValidator(_keys)] = None
 
 
 class HttpSettings(_Concern):
@@ -205,7 +212,7 @@ def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = 
 
     Raises:
         Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
-            ``unknown_provider``.
+            ``unknown_provider``, ``master_key_invalid``.
     """
     found = os.environ if environment is None else environment  # noqa: TID251 - the one place
     values = _from_file((folder or Path()) / _FILE)
@@ -222,7 +229,7 @@ def of_values(values: Mapping[str, Any]) -> Settings:  # Any: each value is chec
 
     Raises:
         Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
-            ``unknown_provider``.
+            ``unknown_provider``, ``master_key_invalid``.
     """
     nested: dict[str, dict[str, object]] = {concern: {} for concern in _CONCERNS}
     for key, value in values.items():

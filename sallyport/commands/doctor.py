@@ -9,7 +9,7 @@ from enum import StrEnum
 import click
 from rich.text import Text
 
-from core.errors import SallyportError
+from core.errors import Misconfigured, SallyportError
 from core.store.confinement import confinement_of
 from core.words import sentence_of
 from sallyport import settings
@@ -85,6 +85,7 @@ async def _with_database(read: Settings, *, url: str) -> AsyncGenerator[_Finding
     parts = Assembly(read, url=url)
     try:
         yield await _tenancy(parts)
+        yield _vault(parts)
         yield await _worker(parts)
     finally:
         await parts.database.close()
@@ -115,6 +116,15 @@ async def _tenancy(parts: Assembly) -> _Finding:
         "the database's owner: it makes a role that may not."
     )
     return _Finding(check="tenancy", health=_Health.WRONG, detail=detail)
+
+
+def _vault(parts: Assembly) -> _Finding:
+    try:
+        newest = parts.cipher.newest
+    except Misconfigured as error:
+        return _Finding(check="vault", health=_Health.NOTE, detail=sentence_of(error))
+    detail = f"Credentials are sealed under the key {newest}."
+    return _Finding(check="vault", health=_Health.OK, detail=detail)
 
 
 async def _worker(parts: Assembly) -> _Finding:

@@ -1,5 +1,6 @@
 """The parts put together: workers and front doors of one database, and what sweeps do beside."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from core.domain.model import ModelAnswer, Prompt, UserText
 from core.domain.run import Run, RunStatus
 from core.errors import Misconfigured
 from core.identity.keys import TrustedKeys
+from core.identity.master import MasterKeys
 from core.llm.fallback import FallbackModel
 from core.ports import LanguageModel, OnText
 from sallyport.assembly import Assembly
-from sallyport.settings import ModelSettings, Settings, StoreSettings
+from sallyport.settings import ModelSettings, Settings, StoreSettings, VaultSettings
 from tests.conftest import Urls
 from tests.scenarios.test_ask_decide_act import SCRIPT
 from tests.waiting import until
@@ -47,6 +49,19 @@ def test_a_provider_without_a_key_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as refusal:
         put_together(tmp_path, llm="openai").build_model()
     assert refusal.value.code == "no_api_key"
+
+
+def test_the_embedded_database_has_a_key_and_any_other_is_given_one(tmp_path: Path) -> None:
+    assert put_together(tmp_path).cipher.newest == MasterKeys.in_folder(tmp_path).newest
+    key = SecretStr(base64.b64encode(bytes(32)).decode())
+    url = SecretStr("postgresql://nobody@/none")
+    external = StoreSettings(data_dir=tmp_path / "external", database_url=url)
+    given = Settings(store=external, vault=VaultSettings(master_key=key))
+    assert Assembly(given, url="").cipher.newest == MasterKeys([bytes(32)]).newest
+    without = Assembly(Settings(store=external), url="")
+    with pytest.raises(Misconfigured, match="master_key_missing"):
+        without.cipher.seal(b"a secret", context="c")
+    assert not (tmp_path / "external" / "master.key").exists()
 
 
 class Fragile:

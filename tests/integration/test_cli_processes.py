@@ -138,6 +138,7 @@ def test_doctor_finds_a_new_installation_well(tmp_path: Path) -> None:
     assert told["ok"] is True
     found = {check["check"]: check["status"] for check in told["checks"]}
     assert (found["database"], found["tenancy"]) == ("ok", "ok")
+    assert found["vault"] == "ok"
     # Neither is wrong, both are worth knowing.
     assert (found["worker"], found["model"]) == ("note", "note")
     assert "sallyport worker" in str(told["checks"])
@@ -148,10 +149,11 @@ def test_doctor_finds_a_new_installation_well(tmp_path: Path) -> None:
     [
         ({"SALLYPORT_PORT": "blue"}, "settings"),
         ({"SALLYPORT_LLM": "gpt"}, "settings"),
+        ({"SALLYPORT_MASTER_KEY": "c2hvcnQ="}, "settings"),
         ({"SALLYPORT_LLM": "anthropic"}, "model"),
         ({"SALLYPORT_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "database"),
     ],
-    ids=["settings", "provider", "model", "database"],
+    ids=["settings", "provider", "key", "model", "database"],
 )
 def test_doctor_names_what_is_wrong_and_fails(
     data_dir: Path, setting: dict[str, str], check: str

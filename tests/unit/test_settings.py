@@ -1,5 +1,6 @@
 """Settings: the environment before the file before the defaults, and no unknown key."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,14 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as refusal:
         load({}, folder=tmp_path)
     assert refusal.value.code == "invalid_setting"
+
+
+def test_a_master_key_is_checked_at_once_and_never_shown(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    settings = loaded(tmp_path, SALLYPORT_MASTER_KEY=f"{key}, {key}")
+    assert settings.vault.master_key is not None
+    assert key not in repr(settings) + settings.model_dump_json()
+    refusal = refused(tmp_path, SALLYPORT_MASTER_KEY=f"{key},{key[:20]}")
+    assert refusal.code == "master_key_invalid"
+    assert "key 2 is not 32 bytes" in sentence_of(refusal)
+    assert key[:20] not in sentence_of(refusal)
