@@ -131,7 +131,7 @@ def parts_on(
     """Put the parts together as the application does, but for who signs in and how it looks."""
     resource = f"{issuer}/mcp"
     directory = Directory(database)
-    keys = SigningKeys(StoredSigningKeys(database), cipher=MasterKeys([b"k" * 32]), clock=clock)
+    keys = SigningKeys(StoredSigningKeys(database), keyring=MasterKeys([b"k" * 32]), clock=clock)
     access = AccessTokens(keys, issuer=issuer, resource=resource)
     stored = StoredAuthorization(database, most_unanswered=most_unanswered)
     stored_families = StoredFamilies(database, directory=directory)
