@@ -63,9 +63,13 @@ class Listeners:
         events = _EVENTS.get(kind, ())
         told = [tenant_id] if tenant_id is not None else list(self._told)
         for tenant in told:
-            for tell in tuple(self._told.get(tenant, {}).values()):
-                for event in events:
-                    tell(event)
+            for event in events:
+                self.publish(tenant, event)
+
+    def publish(self, tenant_id: TenantId, event: ServerEvent) -> None:
+        """Pass an event to whoever listens for this tenant here."""
+        for tell in tuple(self._told.get(tenant_id, {}).values()):
+            tell(event)
 
     def end(self) -> None:
         """End every stream in good order, and open no more."""
@@ -137,9 +141,10 @@ class _Bus:
 
     async def publish(self, event: ServerEvent) -> None:
         """Tell this process's listeners of the tenant."""
-        raise NotImplementedError(event)
+        self._listeners.publish(self._tenant_id, event)
 
     def subscribe(self, listener: Tell) -> Callable[[], None]:
+        """Listen for the tenant."""
         return self._listeners.subscribe(self._tenant_id, listener)
 
 

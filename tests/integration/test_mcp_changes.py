@@ -14,6 +14,8 @@ from mcp.shared.subscriptions import ToolsListChanged
 from core.domain.ids import TenantId
 from core.store.database import Database
 from core.store.nudges import StoredNudges
+from mcp_server.listening import Listeners
+from mcp_server.server import mcp_server
 from tests.conftest import Urls
 from tests.mcp_door import McpDoor, mcp_door
 from tests.waiting import until
@@ -194,6 +196,46 @@ async def is_full(door: McpDoor, token: str) -> bool:
                 return False
         except MCPError as error:
             return error.error.data == {"code": "too_many_streams"}
+
+
+async def test_a_stream_that_was_closed_makes_room_for_another(world: World) -> None:
+    acme = await world.company()
+    async with mcp_door(world) as door, door.client(acme.member) as client:
+        for _ in range(20):
+            async with client.listen(tools_list_changed=True) as events:
+                assert events.honored.tools_list_changed
+
+
+async def test_a_stream_ends_in_good_order_when_its_time_is_over(world: World) -> None:
+    acme = await world.company()
+    listeners = Listeners(lifetime_seconds=0.1)
+    server = mcp_server(world.app, identify=lambda _: acme.member, listeners=listeners)
+    async with Client(server) as client:
+        async with client.listen(tools_list_changed=True) as events:
+            seen = [event async for event in events]
+        listeners.end()
+        async with client.listen(tools_list_changed=True) as events:
+            seen += [event async for event in events]
+    assert seen == []
+
+
+async def test_each_kind_of_list_has_its_own_event_and_each_tenant_its_own_ears() -> None:
+    listeners, mine, theirs = Listeners(), TenantId(uuid4()), TenantId(uuid4())
+    heard: dict[TenantId, list[str]] = {mine: [], theirs: []}
+    ends = [
+        listeners.subscribe(tenant, lambda event, told=told: told.append(type(event).__name__))
+        for tenant, told in heard.items()
+    ]
+    for tenant_id, kind in ((mine, "tools"), (theirs, "prompts"), (None, "resources")):
+        await listeners.tell(tenant_id, kind)
+    await listeners.tell(mine, "weather")
+    for end in (*ends, *ends):
+        end()
+    await listeners.tell(None, "tools")
+    assert heard == {
+        mine: ["ToolsListChanged", "ResourcesListChanged"],
+        theirs: ["PromptsListChanged", "ResourcesListChanged"],
+    }
 
 
 async def test_levels_of_logs_are_taken_and_nothing_is_kept(world: World) -> None:
