@@ -45,7 +45,7 @@ SENTENCES: Mapping[str, str] = {
     "invalid_redirect_uri": "A redirect URI is not one that a code may be sent to: {detail}.",
     "invalid_client_metadata": "What the client says of itself cannot be taken: {detail}.",
     "unsupported_response_type": "Only the response type code is known here.",
-    "unsupported_grant_type": "Only authorization_code and refresh_token are known here.",
+    "unsupported_grant_type": "Only authorization_code, refresh_token and token exchange are known here.",
     "access_denied": "The person did not allow it.",
     "login_required": "The person must sign in or be asked, and the request forbids both.",
     "unknown_client": "The client that sent you here is not known: {detail}.",

@@ -145,20 +145,21 @@ class Assembly:
             signed=self.signed_tokens,
             direct=self.sign_in.direct,
         )
-        self.letting_in = LettingIn(
-            self.database,
-            directory=self.directory,
-            keys=self.signing_keys,
-            access=self.signed_tokens[Audience.MCP],
-            recorder=self.journal,
-            egress=self.egress,
-            clock=self.clock,
-        )
         self.delegations = Delegations(
             self.tokens,
             records=stored_tokens,
             signed=self.signed_tokens,
             recorder=self.journal,
+            clock=self.clock,
+        )
+        self.letting_in = LettingIn(
+            self.database,
+            directory=self.directory,
+            keys=self.signing_keys,
+            access=self.signed_tokens[Audience.MCP],
+            delegations=self.delegations,
+            recorder=self.journal,
+            egress=self.egress,
             clock=self.clock,
         )
         self.upstreams = Upstreams(

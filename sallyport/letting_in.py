@@ -9,6 +9,7 @@ from core.egress import Egress
 from core.identity.access import AccessTokens
 from core.identity.authorization import Authorization, Recorder
 from core.identity.clients import Clients
+from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.identity.signing import SigningKeys
 from core.ports import Clock
@@ -31,6 +32,7 @@ class LettingIn:
         directory: Directory,
         keys: SigningKeys,
         access: AccessTokens,
+        delegations: Delegations,
         recorder: Recorder,
         egress: Egress,
         clock: Clock,
@@ -38,6 +40,7 @@ class LettingIn:
         """Take what it all stands on; ``access`` writes the tokens of ``/mcp``."""
         self._keys = keys
         self._access = access
+        self._delegations = delegations
         self._recorder = recorder
         self._clock = clock
         self._directory = directory
@@ -67,6 +70,7 @@ class LettingIn:
             authorization,
             clients=self._clients,
             families=families,
+            delegations=self._delegations,
             keys=self._keys,
             sign_in=pages.sign_in,
             pages=pages.consent,

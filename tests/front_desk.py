@@ -24,6 +24,7 @@ from core.errors import Unavailable
 from core.identity.access import AccessTokens
 from core.identity.authorization import Authorization
 from core.identity.clients import Clients, Documents
+from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.identity.master import MasterKeys
 from core.identity.signing import SigningKeys
@@ -148,12 +149,12 @@ def parts_on(
     families = Families(
         stored_families, access=access, recorder=notebook, clock=clock, resource=resource
     )
+    rest = AccessTokens(keys, issuer=issuer, resource=f"{issuer}/api/v1")
+    signed = {Audience.MCP: access, Audience.API: rest}
+    stored_tokens = StoredTokens(database, directory=directory)
+    tokens = Tokens(stored_tokens, clock=clock, signed=signed)
     return Parts(
-        tokens=Tokens(
-            StoredTokens(database, directory=directory),
-            clock=clock,
-            signed={Audience.MCP: access},
-        ),
+        tokens=tokens,
         keys=keys,
         families=families,
         authorization=authorization,
@@ -166,6 +167,9 @@ def parts_on(
             authorization,
             clients=clients,
             families=families,
+            delegations=Delegations(
+                tokens, records=stored_tokens, signed=signed, recorder=notebook, clock=clock
+            ),
             keys=keys,
             sign_in=doorman,
             pages=pages,

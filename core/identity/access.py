@@ -50,6 +50,11 @@ class AccessTokens:
         self._issuer = issuer
         self._resource = resource
 
+    @property
+    def resource(self) -> str:
+        """What the tokens are for (RFC 8707)."""
+        return self._resource
+
     def reached_at(self, issuer: str, *, resource: str) -> None:
         """Take another address: a process that listens on any free port learns late which."""
         self._issuer = issuer

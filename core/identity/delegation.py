@@ -21,7 +21,7 @@ TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S10
 MOST_HOPS: Final = 4
 LONGEST: Final = timedelta(seconds=3600)
 
-_ACTOR: Final = re.compile(r"[!-~]{1,200}", re.ASCII)
+_ACTOR: Final = re.compile(r"[!-~]{1,500}", re.ASCII)
 # People decide as themselves: an agent never does it for them.
 _NEVER_DELEGATED: Final = frozenset({"approvals:decide"})
 
@@ -67,6 +67,18 @@ class Delegations:
         self._recorder = recorder
         self._clock = clock
 
+    def audience_of(self, resource: str) -> Audience:
+        """Return the front door at that address (RFC 8707).
+
+        Raises:
+            AuthorizationRefused: ``invalid_target``.
+        """
+        for audience, writer in self._signed.items():
+            if writer.resource == resource:
+                return audience
+        known = ", ".join(sorted(writer.resource for writer in self._signed.values()))
+        raise AuthorizationRefused("invalid_target", resource=known)
+
     async def exchange(
         self,
         subject_token: str,
@@ -92,7 +104,9 @@ class Delegations:
         audience = audience or subject.audience
         writer = self._signed[audience]
         if audience is not subject.audience and audience is not Audience.MCP:
-            raise AuthorizationRefused("invalid_target", resource=subject.audience.value)
+            raise AuthorizationRefused(
+                "invalid_target", resource=self._signed[subject.audience].resource
+            )
         if _ACTOR.fullmatch(actor) is None:
             raise AuthorizationRefused("invalid_request", detail="the actor has no usable name")
         if len(subject.actors) >= MOST_HOPS:

@@ -2,6 +2,7 @@
 
 from core.domain.authorization import ClientAuth
 from core.domain.canonical import JsonObject
+from core.identity import delegation
 from core.identity.authorization import GRANTABLE_SCOPES, ORDINARY_SCOPES
 
 RESOURCE_PATH = "/mcp"
@@ -52,7 +53,7 @@ def server_metadata(public_url: str) -> JsonObject:
         "scopes_supported": list(GRANTABLE_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", delegation.GRANT_TYPE],
         "token_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "code_challenge_methods_supported": ["S256"],

@@ -11,6 +11,7 @@ from core.domain.canonical import JsonObject
 from core.errors import SallyportError
 from core.identity.authorization import Authorization
 from core.identity.clients import Clients
+from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.ports import Clock
 from mcp_server.auth.metadata import (
@@ -49,6 +50,7 @@ def authorization_routes(
     *,
     clients: Clients,
     families: Families,
+    delegations: Delegations,
     keys: Keys,
     sign_in: SignIn,
     pages: ConsentPages,
@@ -57,7 +59,9 @@ def authorization_routes(
     """Return the routes of the authorization server whose address is its ``issuer``."""
     url = authorization.issuer
     browser = BrowserPages(authorization, sign_in=sign_in, pages=pages, clock=clock)
-    endpoints = TokenEndpoints(clients=clients, families=families, clock=clock)
+    endpoints = TokenEndpoints(
+        clients=clients, families=families, delegations=delegations, clock=clock
+    )
 
     async def jwks(request: Request) -> Response:
         if request.method == "OPTIONS":

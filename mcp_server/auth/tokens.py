@@ -11,10 +11,13 @@ from starlette.responses import Response
 from core.domain.authorization import Client, ClientAuth, Granted
 from core.domain.canonical import Json
 from core.errors import AuthorizationRefused, SallyportError
+from core.identity import delegation
 from core.identity.clients import Clients
+from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.ports import Clock
 from mcp_server.auth.attempts import Attempts
+from mcp_server.auth.exchange import exchanged
 from mcp_server.auth.wire import (
     Parameters,
     answer,
@@ -50,9 +53,12 @@ class TokenEndpoints:
     Failures of an address are counted, in this process: a brake for whoever guesses.
     """
 
-    def __init__(self, *, clients: Clients, families: Families, clock: Clock) -> None:
-        """Take who knows clients, and who gives tokens."""
+    def __init__(
+        self, *, clients: Clients, families: Families, delegations: Delegations, clock: Clock
+    ) -> None:
+        """Take who knows clients, who gives tokens, and who gives tokens for tokens."""
         self._clients = clients
+        self._delegations = delegations
         self._families = families
         self._clock = clock
         self._registrations = Attempts(most=_REGISTRATIONS_AN_HOUR, seconds=3600.0, clock=clock)
@@ -63,7 +69,7 @@ class TokenEndpoints:
         return await self._told(request, attempts=self._registrations, work=self._register)
 
     async def token(self, request: Request) -> Response:
-        """Give tokens for a code or a refresh token (RFC 6749 section 3.2)."""
+        """Give tokens for a code, a refresh token (RFC 6749 section 3.2) or a token (RFC 8693)."""
         return await self._told(request, attempts=self._failures, work=self._token)
 
     async def revoke(self, request: Request) -> Response:
@@ -130,7 +136,8 @@ class TokenEndpoints:
     async def _token(self, request: Request) -> Response:
         form = await form_of(request)
         grant_type = form.wanted("grant_type")
-        client_id = await self._clients.proven(proof_of(request, form=form))
+        proof = proof_of(request, form=form)
+        client_id = await self._clients.proven(proof)
         match grant_type:
             case "authorization_code":
                 granted = await self._families.redeem(
@@ -146,6 +153,12 @@ class TokenEndpoints:
                     client_id=client_id,
                     scope=form.get("scope"),
                     resource=form.resource,
+                )
+            case delegation.GRANT_TYPE:
+                return answer(
+                    await exchanged(
+                        form, proof=proof, client_id=client_id, delegations=self._delegations
+                    )
                 )
             case _:
                 raise AuthorizationRefused("unsupported_grant_type")
