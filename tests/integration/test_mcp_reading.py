@@ -22,7 +22,8 @@ from mcp.types import (
 from core.cedar import CedarPolicy
 from core.domain.principal import Audience, Caller, Role
 from core.domain.task import NewTask, Priority, ProjectId, TaskId
-from core.errors import NotFound
+from core.errors import Misconfigured, NotFound
+from core.handbook import Handbook
 from core.ports import Policy
 from core.store.seeds import create_project, seed_tasks
 from mcp_server.completions import Completions
@@ -433,6 +434,20 @@ async def test_where_people_are_asked_before_reading_nothing_is_suggested(
             )
             assert await suggested(client, "weekly_overview", "project", "") == []
             assert await suggested(client, "find_and_summarise", "topic", "") == []
+
+
+async def test_two_prompts_of_one_name_are_an_error_where_they_are_put_together(
+    world: World,
+) -> None:
+    parts = world.assembly
+    with pytest.raises(Misconfigured) as refused:
+        Handbook(
+            people=parts.people,
+            judge=parts.judge,
+            policy=CedarPolicy(),
+            packs=[*parts.packs(), *parts.packs()],
+        )
+    assert refused.value.facts["detail"] == "two prompts share a name"
 
 
 async def test_a_person_who_is_disabled_is_not_suggested(world: World) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.domain.policy import Demand, PolicyRule
 from core.domain.principal import Role
 from core.domain.run import RunStatus, StopCause
-from core.domain.tool import Failed, Risk
+from core.domain.tool import Failed, Risk, Succeeded
 from core.domain.verdict import Allow, Approvers, RequireApproval
 from core.governance.judgement import Offer
 from mcp_server.markdown import block, code, inline, listed, page, paragraphs
@@ -160,3 +160,19 @@ def test_a_run_that_was_stopped_says_why() -> None:
     told = run_page(replace(a_run(), status=RunStatus.FAILED, error=cause, cost_micros=1_250_000))
     assert "## Stopped\n\n`max_steps`: It reached its limit.\n" in told
     assert "- cost: $1.25 of at most $0.5\n" in told
+
+
+def test_what_a_step_asked_for_is_shown_shortened_and_its_silence_is_not() -> None:
+    step = a_step(1, Succeeded(output={}), text="", arguments={"text": "x" * 3000})
+    told = run_page(a_run(steps=[step]))
+    assert "## Step 1\n\n`look`: `succeeded`\n\n```text\n{" in told
+    assert "…\n```" in told
+    assert "x" * 2001 not in told
+
+
+def test_a_tool_without_a_limit_of_its_own_has_the_plans() -> None:
+    tool = a_tool("look", risk=Risk.IRREVERSIBLE, per_minute=None, reversible=False)
+    told = tool_page(Offer(tool=replace(tool, cost_micros=2000), verdict=Allow()))
+    assert "- Limits: what your company's plan says; " in told
+    assert "- Can it be undone: no" in told
+    assert "- Cost: $0.002 a call" in told
