@@ -154,6 +154,7 @@ class RunView(Output):
     id: UUID
     tenant: UUID
     requester: str
+    actor: str = Field(description="Who acts in it: the requester, or agents on behalf of them.")
     agent: str
     agent_version: int
     task: str

@@ -61,6 +61,7 @@ def run_view(run: Run) -> RunView:
         id=run.id,
         tenant=run.tenant_id,
         requester=run.requester.email,
+        actor=run.actor or run.requester.email,
         agent=run.agent.agent,
         agent_version=run.agent.version,
         task=run.task,
