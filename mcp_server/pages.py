@@ -113,7 +113,7 @@ def _who_is_asked(offer: Offer) -> str:
     if isinstance(offer.verdict, Allow):
         return "nobody"
     approvers, reason = offer.verdict.approvers, offer.verdict.reason
-    return f"{inline(approvers.in_words())}, each time. {inline(reason)}"
+    return f"{inline(approvers.in_words())}, unless an earlier yes covers it. {inline(reason)}"
 
 
 def _undone(tool: Tool) -> str:

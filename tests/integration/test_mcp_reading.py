@@ -153,7 +153,10 @@ async def test_the_contract_page_tells_all_that_a_person_may_do(world: World, mo
     for tool in await world.app.tools(acme.member):
         assert f"### `{tool.name}`" in told
     assert "restore_task" not in told
-    assert "- Who is asked: an approver, each time. This destroys something" in delete
+    assert (
+        "- Who is asked: an approver, unless an earlier yes covers it. This destroys something"
+        in delete
+    )
     assert "- Can it be undone: yes, by Undo" in delete
     assert "- Limits: 30 calls a minute, of your whole company; 30 seconds for a call" in delete
     assert '"task_id"' in delete
