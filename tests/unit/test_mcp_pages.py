@@ -98,10 +98,7 @@ def test_the_contract_tells_of_each_tool_what_people_want_to_know() -> None:
         ]
     )
     delete, reading = told.split("### `list_projects`")
-    assert (
-        "- Who is asked: 2 different approvers, unless an earlier yes covers it. This destroys something."
-        in delete
-    )
+    assert "- Who is asked: 2 different approvers, unless an earlier yes covers it. This" in delete
     assert "destructive: it takes something away" in delete
     assert "- Who is asked: nobody" in reading
     assert "- Can it be undone: there is nothing to undo" in reading
