@@ -16,6 +16,9 @@ from core.vault import Keyring, Resealed
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+RESERVED: Final = "sallyport/"
+"""How the names of credentials begin that the platform uses itself."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}", re.ASCII)
 # Shorter ones could not be told from other words where they must be blotted out of a result.
 _SHORTEST: Final = 8
@@ -132,12 +135,15 @@ class StoredVault:
         """Return the person's own secret of that name, else the company's; never another person's.
 
         Where their own has expired the company's is not taken instead: it may do more than theirs.
+        What is ``RESERVED`` is no tool's.
 
         Raises:
             NotFound: ``credential_missing``.
             Forbidden: ``credential_expired``.
             Misconfigured: ``master_key_unknown``, ``master_key_missing``.
         """
+        if name.startswith(RESERVED):
+            raise NotFound("credential_missing", name=name[:200])
         found = await self._records.for_person(tenant_id, name=name, person=person)
         return self._opened(found, name=name)
 

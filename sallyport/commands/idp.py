@@ -12,6 +12,7 @@ from core.domain.ids import CredentialRef, TenantId
 from core.domain.principal import Role
 from core.domain.sign_in import IdentityProvider
 from core.errors import InvalidInput, NotFound
+from core.tools.vault import RESERVED
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, table
 from sallyport.commands.session import (
@@ -26,7 +27,7 @@ from sallyport.founding import note
 COMMAND = click.Group("idp", help="Set the identity provider through which a tenant signs in.")
 
 _DOMAIN = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
-_CREDENTIAL = "sign-in-provider"
+_CREDENTIAL = f"{RESERVED}sign-in-provider"
 _LONGEST_SECRET = 10_000
 
 

@@ -16,7 +16,7 @@ from core.identity.master import MasterKeys
 from core.store.credentials import StoredCredentials
 from core.store.database import Database
 from core.store.vault_tables import credentials
-from core.tools.vault import StoredVault
+from core.tools.vault import RESERVED, StoredVault
 from core.vault import Resealed
 from tests.builders import SteadyClock, make_person, make_tenant
 
@@ -60,6 +60,12 @@ async def place(database: Database, clock: SteadyClock) -> Place:
         alice=await make_person(database, acme, "alice@acme.test"),
         bob=await make_person(database, acme, "bob@acme.test"),
     )
+
+
+async def test_what_the_platform_keeps_for_itself_is_no_tools(place: Place) -> None:
+    await place.vault.put(place.acme.id, name=f"{RESERVED}sign-in-provider", secret=SECRET)
+    with pytest.raises(NotFound, match="credential_missing"):
+        await place.revealed(place.alice, f"{RESERVED}sign-in-provider")
 
 
 async def test_a_person_s_own_comes_before_the_company_s_and_is_nobody_else_s(
