@@ -142,6 +142,7 @@ class Connection:
             ) as client:
                 await self._look(client)
                 patience.reschedule(None)
+                self._used_at = self._clock.monotonic()
                 self._client = client
                 self._settled.set()
                 await self._until_over(client)

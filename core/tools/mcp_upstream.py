@@ -97,15 +97,26 @@ class UpstreamTools:
         if self._group is not None:
             yield
             return
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            try:
-                yield
-            finally:
-                self._group = None
-                self._actors.clear()
-                for owner in self._owners:
-                    owner.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                try:
+                    yield
+                finally:
+                    await self._closed()
+        except BaseExceptionGroup as errors:
+            # Owners never raise: it is the block's own error, which nobody expects in a group.
+            raise errors.exceptions[0] from errors.exceptions[0].__cause__
+
+    async def _closed(self) -> None:
+        self._group = None
+        self._actors.clear()
+        owners = tuple(self._owners)
+        for owner in owners:
+            owner.cancel()
+        # Here, because the group would cancel them again while they are closing.
+        if owners:
+            await asyncio.wait(owners)
 
     def tools(self) -> Sequence[Tool]:
         """Return nothing: no tool is everybody's."""

@@ -28,6 +28,8 @@ FAULTS: ContextVar[Faults | None] = ContextVar("faults", default=None)
 
 _END_SECONDS = 2.0
 _PIECE = 65_536
+_MOST_LINES = 1000
+"""That a process may say without being asked: each costs us time that other tenants wait for."""
 _ODD = 599
 _UNAUTHORIZED = frozenset({401, 403})
 _MANY, _BROKEN = 429, 500
@@ -177,27 +179,29 @@ class _Pipes:
     def __init__(self, process: Process, *, limit_bytes: int) -> None:
         self._process = process
         self._limit_bytes = limit_bytes
-        self._unasked = 0
+        self._unasked = self._lines = 0
         self.flooded = False
 
-    async def messages(self) -> AsyncIterator[SessionMessage | Exception]:
+    async def messages(self) -> AsyncIterator[SessionMessage]:
         """Yield what the process says, until it ends or says too much for what it was asked."""
-        begun = b""
+        begun = [b""]
         while piece := await _output_of(self._process).read(_PIECE):
             self._unasked += len(piece)
-            if self._unasked > self._limit_bytes:
+            lines = piece.split(b"\n")
+            self._lines += len(lines) - 1
+            if self._unasked > self._limit_bytes or self._lines > _MOST_LINES:
                 self.flooded = True
                 return
-            *lines, begun = (begun + piece).split(b"\n")
-            for line in lines:
-                try:
-                    yield SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-                except ValueError as error:
-                    yield error
+            begun.append(lines[0])
+            for line in lines[1:]:
+                told, begun = b"".join(begun), [line]
+                # What is no message is passed over: a program may greet us before it begins.
+                with suppress(ValueError):
+                    yield SessionMessage(jsonrpc_message_adapter.validate_json(told, by_name=False))
 
     async def send(self, message: SessionMessage) -> None:
         """Say one message to the process."""
-        self._unasked = 0
+        self._unasked = self._lines = 0
         pipe = self._process.stdin
         if pipe is not None:
             told = message.message.model_dump_json(by_alias=True, exclude_unset=True)
@@ -235,6 +239,15 @@ async def _ended(process: Process) -> None:
     """End the process and whatever it has started, however unwilling."""
     if process.stdin is not None:
         process.stdin.close()
+    try:
+        await _reaped(process)
+    except asyncio.CancelledError:
+        # Whoever is in such a hurry leaves no process behind for it.
+        _tell(process, signal.SIGKILL)
+        raise
+
+
+async def _reaped(process: Process) -> None:
     for told in (signal.SIGTERM, signal.SIGKILL):
         try:
             async with asyncio.timeout(_END_SECONDS):
@@ -244,9 +257,13 @@ async def _ended(process: Process) -> None:
                 await process.wait()
                 return
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, told)
+            _tell(process, told)
     await process.wait()
+
+
+def _tell(process: Process, told: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, told)
 
 
 def _output_of(process: Process) -> asyncio.StreamReader:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.text import Text
 
 from core.domain.canonical import Json
@@ -200,7 +201,7 @@ def _tools(found: tuple[PinnedTool, ...], *, none: str) -> Answer:
                     tool.state.value,
                     tool.terms.risk.value,
                     f"{tool.terms.needed} {tool.terms.approver.value}",
-                    _fault(tool) or Text(_words(tool)),
+                    _fault(tool) or escape(_words(tool)),
                 )
                 for tool in found
             ],

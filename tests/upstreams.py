@@ -1,0 +1,137 @@
+"""Upstream servers in processes of their own, and a world whose tenants may connect to them."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# Any: JSON, as a test writes it.
+from typing import Any
+
+from core.domain.ids import CredentialRef, TenantId
+from core.domain.principal import Caller
+from core.domain.tool import Risk, Tool
+from core.domain.upstream import Connection, Sighting, Terms, tool_of
+from core.tools.mcp_allowed import AllowedUpstream
+from sallyport.settings import Settings, of_values
+from tests.nouns import NOON
+from tests.world import World
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that listens on a port of this machine; ``state`` says what it is like."""
+
+    port: int
+    state: Path
+
+    def url(self, path: str = "/mcp") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def become(self, **state: Any) -> None:  # noqa: ANN401 - JSON
+        self.state.write_text(json.dumps(state), encoding="utf-8")
+
+    @property
+    def book(self) -> list[str]:
+        """The lines that were written into its book."""
+        book = self.state.with_suffix(".book")
+        return book.read_text(encoding="utf-8").splitlines() if book.exists() else []
+
+
+@asynccontextmanager
+async def upstream_server(folder: Path, name: str = "upstream") -> AsyncGenerator[Server]:
+    """Have a server in a process of its own, which ends with the block."""
+    state = folder / f"{name}.json"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.upstream_server", "http", str(state), cwd=ROOT, stdout=PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield Server(port=int(await process.stdout.readline()), state=state)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+def over_pipes(folder: Path, name: str = "pipes") -> dict[str, Any]:
+    """Return the settings of a server that is started, and speaks over pipes."""
+    state = folder / f"{name}.json"
+    return {
+        "command": [sys.executable, "-m", "tests.upstream_server", "stdio", str(state)],
+        "folder": str(ROOT),
+        "credential_variable": "UPSTREAM_SECRET",
+        "connect_seconds": 30.0,
+    }
+
+
+def settings_with(folder: Path, upstreams: Mapping[str, Mapping[str, Any]]) -> Settings:
+    return of_values(
+        {"data_dir": folder, "llm": "scripted", "model": "scripted", "upstreams": upstreams}
+    )
+
+
+def allowed(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, AllowedUpstream]:
+    return of_values({"upstreams": settings}).upstreams.allowed
+
+
+class Records:
+    """Connections in memory: every tenant is connected to everything."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[TenantId, str], dict[str, Sighting]] = {}
+        self.credential: CredentialRef | None = None
+        self.looks = 0
+
+    async def connection(self, tenant_id: TenantId, *, upstream: str) -> Connection:
+        return Connection(
+            tenant_id=tenant_id,
+            upstream=upstream,
+            credential=self.credential,
+            revision=1,
+            connected_by="carol@acme.test",
+            connected_at=NOON,
+        )
+
+    async def saw(
+        self, tenant_id: TenantId, *, upstream: str, sightings: Sequence[Sighting]
+    ) -> tuple[str, ...]:
+        self.looks += 1
+        self.seen[tenant_id, upstream] = {one.name: one for one in sightings}
+        return ()
+
+
+SAFE = Terms(risk=Risk.SAFE, timeout_seconds=20)
+
+
+def tool_seen(sighting: Sighting, *, upstream: str, terms: Terms = SAFE) -> Tool:
+    """Return a seen tool as if it were accepted under these terms."""
+    return tool_of(
+        sighting.definition,
+        name=sighting.name,
+        upstream=upstream,
+        terms=terms,
+        version=1,
+        digest=sighting.definition.digest,
+    )
+
+
+async def accepted(
+    world: World, admin: Caller, *, upstream: str, secret: str | None = None, **risks: Risk
+) -> None:
+    """Connect, accept everything sound, and give the tools named these risks."""
+    upstreams = world.assembly.upstreams
+    await upstreams.connect(admin, upstream=upstream, secret=secret)
+    for tool in await upstreams.accept_all(admin, upstream=upstream):
+        short = tool.name.removeprefix(f"{upstream}__")
+        await upstreams.set_terms(
+            admin,
+            name=tool.name,
+            terms=Terms(risk=risks.get(short, Risk.DESTRUCTIVE), timeout_seconds=20),
+        )
