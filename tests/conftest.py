@@ -18,6 +18,9 @@ from tests.builders import SteadyClock
 _PASSWORD = "app-password-of-the-tests"
 _TEMPLATE = "template_of_tests"
 _numbers = count()
+# Making and dropping databases waits for the disk otherwise; the tests that kill PostgreSQL have
+# servers of their own, with the settings of the product.
+_HASTY = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPost
     server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("pg")))
     server.start()
     try:
+        _hurry(server)
         _create(server, _TEMPLATE, template="template1")
         url = _privileged(server, _TEMPLATE)
         migrate(url, app_password=_PASSWORD)
@@ -77,10 +81,17 @@ def _privileged(server: EmbeddedPostgres, database: str) -> str:
     return server.url(user="sallyport_admin", password=server.superuser_password, database=database)
 
 
+def _hurry(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(_privileged(server, "postgres"), autocommit=True) as connection:
+        for setting in _HASTY:
+            connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+        connection.execute("select pg_reload_conf()")
+
+
 def _create(server: EmbeddedPostgres, name: str, *, template: str) -> None:
     with psycopg.connect(_privileged(server, "postgres"), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(
+            sql.SQL("create database {} template {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
