@@ -3,6 +3,7 @@
 import hmac
 import re
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -11,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import Forbidden, InvalidInput
-from core.identity.browser_sessions import SESSION_LIFE, form_token
+from core.identity.browser_sessions import SESSION_LIFE, form_token, own_path
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _LARGEST_FORM: Final = 65_536
 _MOST_FIELDS: Final = 20
 _SESSION: Final = "sp_session"
 _VISIT: Final = "sp_visit"
+_BACK: Final = "sp_back"
+_LONGEST_BACK: Final = 2048
 _VISIT_SECONDS: Final = 1800
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -46,6 +49,7 @@ class Site:
         seconds = int(SESSION_LIFE.total_seconds())
         self._keep(request, response, name=_SESSION, value=secret, seconds=seconds)
         self._keep(request, response, name=_VISIT, value="", seconds=0)
+        self._keep(request, response, name=_BACK, value="", seconds=0)
 
     def forget_session(self, request: Request, response: Response) -> None:
         """Have the browser forget its session."""
@@ -59,6 +63,20 @@ class Site:
     def keep_visit(self, request: Request, response: Response, *, secret: str) -> None:
         """Have the browser keep a visit for half an hour more."""
         self._keep(request, response, name=_VISIT, value=secret, seconds=_VISIT_SECONDS)
+
+    def back(self, request: Request) -> str | None:
+        """Return the path that the visit came from, as the browser has kept it."""
+        told = request.cookies.get(self._name(request, _BACK), "")
+        try:
+            return own_path(urlsafe_b64decode(told.encode()).decode())
+        except (ValueError, InvalidInput):
+            return None
+
+    def keep_back(self, request: Request, response: Response, *, path: str) -> None:
+        """Have the browser keep where a visit came from, for whoever signs in by a link."""
+        told = urlsafe_b64encode(path.encode()).decode()
+        if len(told) <= _LONGEST_BACK:
+            self._keep(request, response, name=_BACK, value=told, seconds=_VISIT_SECONDS)
 
     async def form(self, request: Request, *, secret: str | None) -> Mapping[str, str]:
         """Return the fields of a form that a page of ours gave to this very browser.

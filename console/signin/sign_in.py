@@ -167,7 +167,11 @@ class SignInPages:
         secret = await self._sessions.begin(
             link.principal, how=How.LINK, instead_of=self._site.session_secret(request)
         )
-        return self._gone_on(request, return_to=link.return_to, secret=secret)
+        return_to = link.return_to
+        if return_to == SIGN_IN_PATH:
+            # The link came from elsewhere; what it was needed for may wait in this browser.
+            return_to = self._site.back(request) or SIGN_IN_PATH
+        return self._gone_on(request, return_to=return_to, secret=secret)
 
     async def _sign_out(self, request: Request) -> Response:
         """End the session, here and for whoever may have copied it."""
@@ -191,6 +195,8 @@ class SignInPages:
             signed_in=signed_in,
         )
         self._site.keep_visit(request, response, secret=visit)
+        if return_to != SIGN_IN_PATH:
+            self._site.keep_back(request, response, path=return_to)
         return response
 
     def _gone_on(self, request: Request, *, return_to: str, secret: str) -> Response:

@@ -66,6 +66,26 @@ async def test_a_link_signs_its_person_in_once(site: Site, acme: Company, browse
     assert told["code"] == "link_not_valid"
 
 
+async def test_a_link_leads_back_to_what_it_was_needed_for(
+    site: Site, acme: Company, browser: Browser
+) -> None:
+    await browser.get("/signin?return_to=%2Fapprovals%2F1%3Fa%3Db")
+    landing = await browser.get(await site.link(acme.approver.principal))
+    url, fields = landing.form()
+    gone_on = await browser.http.post(url, data=fields, follow_redirects=False)
+    assert gone_on.headers["location"] == "/approvals/1?a=b"
+    assert "sp_back" not in browser.http.cookies
+
+
+@pytest.mark.parametrize("kept", ["Ly9ldmlsLnRlc3Q=", "aHR0cHM6Ly9ldmls", "%%", "w7bDtg=="])
+async def test_where_a_browser_says_it_came_from_is_no_way_out(
+    site: Site, acme: Company, browser: Browser, kept: str
+) -> None:
+    browser.http.cookies.set("sp_back", kept)
+    signed_in = await browser.send(await browser.get(await site.link(acme.approver.principal)))
+    assert "You are signed in" in signed_in.shown
+
+
 async def test_looking_at_a_link_uses_nothing_up(
     site: Site, acme: Company, browser: Browser
 ) -> None:
