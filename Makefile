@@ -39,10 +39,10 @@ contracts: $(STAMP)
 check: lint types contracts test ## lint, types, import contracts and the tests
 
 peers: $(STAMP) ## tests against outside peers (installs npm packages into an ignored folder)
-	@$(BIN)/python -m pytest -m peer $(ARGS)
+	@$(BIN)/python -m pytest -m peer tests/peers $(ARGS)
 
 conformance: $(STAMP) ## the public conformance suite for MCP, scenario by scenario (needs Node.js)
-	@$(BIN)/python -m pytest -m conformance -rs $(ARGS)
+	@$(BIN)/python -m pytest -m conformance tests/conformance -rs $(ARGS)
 
 soak: $(STAMP) ## the long crash, race and load suites
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)

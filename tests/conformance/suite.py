@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _SECONDS: Final = 240
-_FOLDER: Final = re.compile(r"(?:server-)?(.+)-\d{4}-\d\d-\d\dT.+")
+_FOLDER: Final = re.compile(r"(?:authorization-)?server-(.+)-\d{4}-\d\d-\d\dT.+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def read(folder: Path) -> dict[str, Verdict]:
 def _scenario(file: Path) -> str:
     """Return the scenario's name: its folder's, without the time at its end.
 
-    The suite puts ``server-`` in front of each name, also of those that begin with it.
+    The suite puts what it has tested in front of each name, also of those that begin with it.
     """
     found = _FOLDER.fullmatch(file.parent.name)
     assert found is not None, file
