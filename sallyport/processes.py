@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.app import App
+from core.identity.master import NoMasterKey
 from core.store.readiness import Readiness
 from mcp_server.auth.metadata import resource_metadata_url
 from mcp_server.http import McpEndpoint
@@ -65,7 +66,8 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         pages_url=url,
         resource_metadata=resource_metadata_url(url),
         patience=patience_of(http),
-        cipher=parts.cipher,
+        # Without one this process alone opens what its clients bring back.
+        cipher=None if isinstance(parts.cipher, NoMasterKey) else parts.cipher,
         nudges=parts.nudges,
         stopping=stopping,
     )
