@@ -20,6 +20,8 @@ from core.domain.principal import Audience, Caller
 from mcp_server.http import McpEndpoint
 from mcp_server.listening import Told
 from mcp_server.server import mcp_server
+from mcp_server.waiting import Patience
+from tests.conformance.jobs import JobsAssembly
 from tests.conformance.seam import add_fixtures
 from tests.conftest import Urls
 from tests.waiting import until
@@ -27,6 +29,8 @@ from tests.world import World, world_on
 
 _LOOPBACK = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 _RETRY_MILLISECONDS = 100
+_LOOK_SECONDS = 0.01
+_BRIEF = Patience(before_task=0.2)
 _SCRIPT = "scripts: [{match: x, turns: [{say: y}]}]"
 
 
@@ -44,19 +48,37 @@ class Targets:
 async def conformance_targets(urls: Urls, folder: Path) -> AsyncGenerator[Targets]:
     """Serve a world with one member until the block is left."""
     async with (
-        world_on(urls, folder, script=_SCRIPT) as world,
+        world_on(urls, folder, script=_SCRIPT, kind=JobsAssembly) as world,
         AsyncExitStack() as stack,
     ):
         company = await world.company()
+        await stack.enter_async_context(_worker(world))
         stateless = await stack.enter_async_context(_stateless(world, company.member))
         stateful = await stack.enter_async_context(_stateful(world, company.member))
         yield Targets(stateless=stateless, stateful=stateful)
 
 
 @asynccontextmanager
+async def _worker(world: World) -> AsyncGenerator[None]:
+    """Drive what is due, each segment beside the others, until the block is left."""
+
+    async def drive() -> None:
+        async with asyncio.TaskGroup() as segments:
+            while True:
+                while world.dispatcher.due:
+                    segments.create_task(world.loop.drive(*world.dispatcher.due.popleft()))
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        worker = group.create_task(drive())
+        yield
+        worker.cancel()
+
+
+@asynccontextmanager
 async def _stateless(world: World, caller: Caller) -> AsyncGenerator[str]:
     changes = _Changes()
-    endpoint = McpEndpoint(world.app, tokens=world.assembly.tokens, nudges=changes)
+    endpoint = McpEndpoint(world.app, tokens=world.assembly.tokens, nudges=changes, patience=_BRIEF)
     add_fixtures(endpoint.server, say=changes.say)
     token = await world.token(caller.principal, audience=Audience.MCP)
     async with endpoint.lifespan(), _served(_SignedIn(endpoint.asgi, token=token)) as url:

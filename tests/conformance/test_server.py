@@ -139,7 +139,8 @@ def _cell(name: str, verdicts: Mapping[str, Verdict], *, demanded: Demanded) -> 
     if not verdict.failures:
         return verdict.in_words
     if name in demanded.extensions:
-        return "extension, not counted"
+        checks = verdict.passed + len(verdict.failures)
+        return f"extension, not counted ({verdict.passed} of {checks})"
     if name in NEEDS_SESSION:
         return "needs a session"
     return f"{verdict.in_words}: {'; '.join(verdict.failures)}"
