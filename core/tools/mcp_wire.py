@@ -170,7 +170,7 @@ async def over_pipes(
         for end in (inwards, read, write, outwards):
             end.close()
         with anyio.CancelScope(shield=True):
-            await _ended(process)
+            await _ended(process, limit_bytes=upstream.limit_bytes)
 
 
 class _Pipes:
@@ -235,30 +235,40 @@ async def _started(
     )
 
 
-async def _ended(process: Process) -> None:
+async def _ended(process: Process, *, limit_bytes: int) -> None:
     """End the process and whatever it has started, however unwilling."""
     if process.stdin is not None:
         process.stdin.close()
     try:
-        await _reaped(process)
+        await _reaped(process, limit_bytes=limit_bytes)
     except asyncio.CancelledError:
         # Whoever is in such a hurry leaves no process behind for it.
         _tell(process, signal.SIGKILL)
+        await _reaped(process, limit_bytes=limit_bytes)
         raise
 
 
-async def _reaped(process: Process) -> None:
-    for told in (signal.SIGTERM, signal.SIGKILL):
+async def _reaped(process: Process, *, limit_bytes: int) -> None:
+    for told in (signal.SIGTERM, signal.SIGKILL, None):
         try:
             async with asyncio.timeout(_END_SECONDS):
-                # A pipe that nobody empties keeps a process from ending, and us from seeing it.
-                while await _output_of(process).read(_PIECE):
-                    pass
-                await process.wait()
-                return
+                if await _is_emptied(process, limit_bytes=limit_bytes):
+                    await process.wait()
+                    return
         except TimeoutError:
+            pass
+        if told is not None:
             _tell(process, told)
-    await process.wait()
+
+
+async def _is_emptied(process: Process, *, limit_bytes: int) -> bool:
+    """Read what is left: a pipe that nobody empties keeps a process from ending, and us unaware."""
+    left = limit_bytes
+    while piece := await _output_of(process).read(_PIECE):
+        left -= len(piece)
+        if left < 0:
+            return False
+    return True
 
 
 def _tell(process: Process, told: signal.Signals) -> None:
