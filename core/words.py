@@ -24,7 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "unknown_tool": "There is no tool named {tool}. The tools you may use are listed for you.",
     "tool_disabled": "The tool {tool} is switched off for your company. Ask an admin to enable it.",
     # who asked
-    "no_token": "Send a bearer token. An operator makes one with: sallyport token create.",
+    "no_token": "Send a bearer token: sign in, or have an operator make one (sallyport token create).",
     "invalid_token": "This token is not valid here: it is unknown, expired, revoked or of another audience.",
     "missing_scope": "This token does not carry the scope {scope}.",
     "policy_denied": "The policy does not allow this: {reason}",
