@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute
 
 from core.domain.ids import TenantId
+from core.domain.principal import Principal
 from core.egress import Egress
 from core.identity.access import AccessTokens
 from core.identity.authorization import Authorization, Recorder
@@ -75,6 +76,12 @@ class LettingIn:
             sign_in=pages.sign_in,
             pages=pages.consent,
             clock=self._clock,
+        )
+
+    async def end_all_of(self, person: Principal) -> int:
+        """End all that the person's clients hold; return how many were connected."""
+        return await self._families.end_all_of(
+            person.tenant_id, principal_id=person.id, at=self._clock.now()
         )
 
     async def forget(self) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, insert,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.authorization import Code, Family, Issue, RefreshToken, TakenCode
-from core.domain.ids import TenantId, TokenId
+from core.domain.ids import PrincipalId, TenantId, TokenId
 from core.store.authorization_tables import (
     oauth_clients,
     oauth_codes,
@@ -152,6 +152,37 @@ class StoredFamilies:
         """Revoke a family with all its tokens. Twice is once."""
         async with self._database.for_tenant(tenant_id) as connection:
             await _end(connection, tenant_id, family_id=family_id, at=at)
+
+    async def end_all_of(
+        self, tenant_id: TenantId, *, principal_id: PrincipalId, at: datetime
+    ) -> int:
+        """Revoke every family of a person with all its tokens; return how many there were.
+
+        Codes that wait to be redeemed begin none any more.
+        """
+        code, family = oauth_codes.c, oauth_families.c
+        async with self._database.for_tenant(tenant_id) as connection:
+            # The codes first: whoever begins a family holds its code's row, and is seen below.
+            await connection.execute(
+                delete(oauth_codes).where(
+                    code.tenant_id == tenant_id, code.principal_id == principal_id
+                )
+            )
+            of_person = (
+                select(family.id)
+                .where(
+                    family.tenant_id == tenant_id,
+                    family.principal_id == principal_id,
+                    family.revoked_at.is_(None),
+                    family.ends_at > at,
+                )
+                .order_by(family.id)
+                .with_for_update()
+            )
+            found = (await connection.execute(of_person)).scalars().all()
+            for family_id in found:
+                await _end(connection, tenant_id, family_id=family_id, at=at)
+        return len(found)
 
     async def end_access(self, tenant_id: TenantId, *, token_id: TokenId, at: datetime) -> None:
         """Revoke one access token. Twice is once; one that is not there is none."""

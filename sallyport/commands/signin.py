@@ -85,31 +85,41 @@ async def sessions(tenant: str, limit: int, cursor: str | None) -> Answer:
 @COMMAND.command("revoke")
 @tenant_option
 @click.argument("session_id", required=False, metavar="[ID]")
-@click.option("--as", "email", metavar="E", help="Every session of this person.")
+@click.option("--as", "email", metavar="E", help="Every session and client of this person.")
 @answering
 async def revoke(tenant: str, session_id: str | None, email: str | None) -> Answer:
-    """End a session, or every session of a person."""
+    """End a session; or every session of a person, and every client that they have connected."""
     if (session_id is None) == (email is None):
         message = "Give the id of a session, or --as and a person's email."
         raise click.UsageError(message)
     async with parts_of_process() as parts:
-        kept = parts.sign_in.sessions
+        kept, clients = parts.sign_in.sessions, 0
         if session_id is not None:
             tenant_id = await tenant_named(parts, tenant)
             person, ended = await kept.revoke(tenant_id, session_id=_id_of(session_id)), 1
         else:
             person = await person_named(parts, tenant=tenant, email=email or "")
             ended = await kept.revoke_all(person)
+            clients = await parts.letting_in.end_all_of(person)
         await note(
             parts,
             person.tenant_id,
             action="sign_in.revoked",
-            content={"email": person.email, "session_id": session_id, "ended": ended},
+            content={
+                "email": person.email,
+                "session_id": session_id,
+                "ended": ended,
+                "clients": clients,
+            },
         )
     return Answer(
-        document={"email": person.email, "ended": ended},
-        shown=f"Ended {ended} session{'' if ended == 1 else 's'} of {person.email}.",
+        document={"email": person.email, "ended": ended, "clients": clients},
+        shown=f"Ended {_many(ended, 'session')} and {_many(clients, 'client')} of {person.email}.",
     )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _id_of(told: str) -> UUID:

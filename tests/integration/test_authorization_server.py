@@ -14,6 +14,7 @@ from psycopg import sql
 from core.domain.principal import Principal, Role
 from core.errors import Unauthenticated
 from core.store.database import Database
+from core.store.principals import StoredPeople
 from tests.builders import SteadyClock, make_person, make_tenant
 from tests.conftest import Urls
 from tests.front_desk import CALLBACK, ISSUER, Desk, Login, desk_on, parts_on, told
@@ -325,6 +326,28 @@ async def test_what_has_ended_is_swept_away_and_what_is_in_use_stays(
     await swept(desk, alice, clock)
     for table in ("oauth_clients", "oauth_families", "oauth_refresh_tokens", "access_tokens"):
         assert count(urls, table) == 0
+
+
+async def test_all_clients_of_a_person_end_at_once_and_nobody_elses(
+    desk: Desk, alice: Principal, database: Database, clock: SteadyClock
+) -> None:
+    bob = await StoredPeople(database).create_principal(
+        alice.tenant_id, email="bob@acme.test", roles=(Role.MEMBER,), groups=()
+    )
+    hers = [await desk.signed_in(alice) for _ in range(2)]
+    waiting = await desk.login()
+    code = await desk.code(waiting, cookie=desk.parts.doorman.let_in(alice))
+    login, his = await desk.signed_in(bob)
+    end = desk.parts.stored_families.end_all_of
+    assert await end(alice.tenant_id, principal_id=alice.id, at=clock.now()) == 2
+    for her_login, tokens in hers:
+        with pytest.raises(Unauthenticated):
+            await desk.caller(tokens["access_token"])
+        assert (await desk.refresh(her_login, tokens["refresh_token"])).status_code == 400
+    assert (await desk.redeem(waiting, code)).status_code == 400
+    assert (await desk.caller(his["access_token"])).principal.id == bob.id
+    assert (await desk.refresh(login, his["refresh_token"])).status_code == 200
+    assert await end(alice.tenant_id, principal_id=alice.id, at=clock.now()) == 0
 
 
 async def swept(desk: Desk, person: Principal, clock: SteadyClock) -> None:

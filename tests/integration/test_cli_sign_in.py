@@ -90,7 +90,9 @@ def test_sessions_are_listed_and_ended(cli: CommandLine) -> None:
     assert cli.json("signin", "sessions", "--tenant=acme")["items"] == []
     assert "Nobody is signed in." in cli.run("signin", "sessions", "--tenant=acme").out
     ended = cli.json("signin", "revoke", "--tenant=acme", "--as=al@acme.test")
-    assert ended == {"email": "al@acme.test", "ended": 0}
+    assert ended == {"email": "al@acme.test", "ended": 0, "clients": 0}
+    said = cli.run("signin", "revoke", "--tenant=acme", "--as=al@acme.test").out
+    assert "Ended 0 sessions and 0 clients of al@acme.test." in said
     for unknown in (str(uuid4()), "x"):
         error = cli.json("signin", "revoke", "--tenant=acme", unknown, code=1)["error"]
         assert error["code"] == "not_found"
