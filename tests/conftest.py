@@ -20,7 +20,13 @@ _TEMPLATE = "template_of_tests"
 _numbers = count()
 # Making and dropping databases waits for the disk otherwise; the tests that kill PostgreSQL have
 # servers of their own, with the settings of the product.
-_HASTY = ("fsync", "full_page_writes", "synchronous_commit")
+_HASTY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    # What makes a stolen password hash slow to guess makes each of thousands of connections slow.
+    "scram_iterations": "1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +88,21 @@ def _privileged(server: EmbeddedPostgres, database: str) -> str:
 
 
 def _hurry(server: EmbeddedPostgres) -> None:
-    with psycopg.connect(_privileged(server, "postgres"), autocommit=True) as connection:
-        for setting in _HASTY:
-            connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+    url = _privileged(server, "postgres")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting, value in _HASTY.items():
+            connection.execute(
+                sql.SQL("alter system set {} = {}").format(
+                    sql.Identifier(setting), sql.Literal(value)
+                )
+            )
         connection.execute("select pg_reload_conf()")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("alter role current_user password {}").format(
+                sql.Literal(server.superuser_password)
+            )
+        )
 
 
 def _create(server: EmbeddedPostgres, name: str, *, template: str) -> None:
