@@ -6,6 +6,7 @@ that is read anew for each request: ``{"about": {"add": "…"}, "without": ["add
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import socket
@@ -114,7 +115,11 @@ def server_of(book: Book) -> Server[Any]:
             case "whoami":
                 request = context.request
                 header = request.headers.get("authorization", "") if request is not None else ""
-                return said(header or os.environ.get("UPSTREAM_SECRET", "nobody"))  # noqa: TID251 - how it comes
+                came = header or os.environ.get("UPSTREAM_SECRET", "nobody")  # noqa: TID251 - how it comes
+                # By its digest too: the credential itself is not shown to whoever calls.
+                digest = hashlib.sha256(came.removeprefix("Bearer ").encode()).hexdigest()
+                more = "." * arguments.get("longer", 0)
+                return said(f"{came} {digest}{more}", is_error=arguments.get("fails", False))
             case _:
                 os._exit(3)
         raise AssertionError(params.name)

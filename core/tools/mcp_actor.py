@@ -9,6 +9,8 @@ from typing import Any
 
 import mcp_types
 
+from core.domain.eraser import Eraser
+from core.domain.upstream import Sighting
 from core.errors import ToolFailed
 from core.ports import Clock
 from core.tools.mcp_allowed import AllowedUpstream
@@ -34,8 +36,11 @@ class Actor:
     Nothing of it is shared with another tenant: neither a connection nor a place in the line.
     """
 
-    def __init__(self, upstream: AllowedUpstream, *, open_one: Open, clock: Clock) -> None:
-        """Take where to, and what opens a session."""
+    def __init__(
+        self, upstream: AllowedUpstream, *, open_one: Open, clock: Clock, eraser: Eraser
+    ) -> None:
+        """Take where to, what opens a session, and what knows its credential."""
+        self.eraser = eraser
         self._upstream = upstream
         self._open_one = open_one
         self._clock = clock
@@ -68,8 +73,17 @@ class Actor:
         until = self._clock.monotonic() + seconds
         async with self._turn(seconds):
             connection = await self._ready(seconds)
-            sighting = connection.sighting(name)
-            if sighting is None or sighting.fault or sighting.definition.digest != digest:
+            sighting = _as_pinned(connection, name=name, digest=digest)
+            if sighting is None:
+                # What was accepted may be newer than what this session has seen.
+                try:
+                    await connection.look_again(
+                        min(self._upstream.connect_seconds, until - self._clock.monotonic())
+                    )
+                except ToolFailed as error:
+                    raise NotSent.of(error) from error
+                sighting = _as_pinned(connection, name=name, digest=digest)
+            if sighting is None:
                 raise NotSent.of(ToolFailed("upstream_changed", tool=name))
             return await connection.call(
                 sighting.definition.name,
@@ -148,3 +162,8 @@ class Actor:
         except ToolFailed as error:
             raise NotSent.of(error) from error
         return connection
+
+
+def _as_pinned(connection: Connection, *, name: str, digest: str) -> Sighting | None:
+    seen = connection.sighting(name)
+    return None if seen is None or seen.fault or seen.definition.digest != digest else seen

@@ -1,8 +1,8 @@
 """One session with one upstream server, owned by one task from its opening to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import structlog
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
+from core.domain.eraser import LOG_KEY, Eraser
 from core.domain.upstream import Sighting
 from core.egress import Egress
 from core.errors import ToolFailed
@@ -23,6 +24,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _PAGES = 20
 _MOST_TOOLS = 200
+_BETWEEN_LOOKS = 2.0
+"""Seconds, at least, from one look that a call has asked for to the next."""
 _UNHEARD = frozenset({mcp_types.PARSE_ERROR, mcp_types.INTERNAL_ERROR, mcp_types.INVALID_REQUEST})
 """What the SDK says itself where it could not make out an answer."""
 
@@ -44,13 +47,20 @@ class Connection:
         egress: Egress,
         clock: Clock,
         on_seen: OnSeen,
+        eraser: Eraser,
     ) -> None:
-        """Take where to, with which credential, and who is told of its tools."""
+        """Take where to, with which credential, and who is told of its tools.
+
+        What ``eraser`` knows is in nothing that they are told.
+        """
         self._upstream = upstream
         self._secret = secret
         self._egress = egress
         self._clock = clock
         self._on_seen = on_seen
+        self._eraser = eraser
+        self._looking = asyncio.Lock()
+        self._asked_at: float | None = None
         self._faults: Faults = []
         self._settled = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -66,7 +76,8 @@ class Connection:
         """Open the session and keep it until it is retired, unused, or broken. Never raises."""
         FAULTS.set(self._faults)
         try:
-            await self._kept()
+            with structlog.contextvars.bound_contextvars(**{LOG_KEY: self._eraser}):
+                await self._kept()
         except Exception as error:  # noqa: BLE001 - a task's main loop: what the SDK raises is open
             self._failure = self._fault_of(error)
             _log.warning("upstream.lost", upstream=self._upstream.name, code=self._failure.code)
@@ -102,6 +113,33 @@ class Connection:
         Raises:
             ToolFailed: with the fault's code.
         """
+        async with self._in_use(seconds) as client:
+            return await client.session.send_request(
+                mcp_types.CallToolRequest(
+                    params=mcp_types.CallToolRequestParams(
+                        name=theirs,
+                        arguments=dict(arguments),
+                        _meta={"sallyport/idempotency-key": key} if key else None,
+                    )
+                ),
+                mcp_types.CallToolResult,
+                request_read_timeout_seconds=seconds,
+            )
+
+    async def look_again(self, seconds: float) -> None:
+        """Ask for the tools now, unless another call has had them asked for just before.
+
+        Raises:
+            ToolFailed: with the fault's code.
+        """
+        async with self._in_use(seconds) as client, self._looking:
+            now = self._clock.monotonic()
+            if self._asked_at is None or now - self._asked_at >= _BETWEEN_LOOKS:
+                self._asked_at = now
+                await self._look(client)
+
+    @asynccontextmanager
+    async def _in_use(self, seconds: float) -> AsyncGenerator[Client]:
         client = self._client
         if client is None:
             raise ToolFailed("upstream_unreachable", upstream=self._upstream.name)
@@ -110,17 +148,7 @@ class Connection:
         self._under_way += 1
         try:
             async with asyncio.timeout(seconds):
-                return await client.session.send_request(
-                    mcp_types.CallToolRequest(
-                        params=mcp_types.CallToolRequestParams(
-                            name=theirs,
-                            arguments=dict(arguments),
-                            _meta={"sallyport/idempotency-key": key} if key else None,
-                        )
-                    ),
-                    mcp_types.CallToolResult,
-                    request_read_timeout_seconds=seconds,
-                )
+                yield client
         except TimeoutError as error:
             raise ToolFailed("upstream_timeout", upstream=self._upstream.name) from error
         except (MCPError, ValidationError, RuntimeError, OSError) as error:
@@ -198,7 +226,7 @@ class Connection:
                 break
         if cursor is not None or len(tools) > _MOST_TOOLS:
             raise ToolFailed("upstream_too_large", upstream=self._upstream.name)
-        seen = sightings_of(self._upstream.name, tools)
+        seen = sightings_of(self._upstream.name, tools, eraser=self._eraser)
         self._seen = MappingProxyType({one.name: one for one in seen})
         await self._on_seen(seen)
 

@@ -8,6 +8,7 @@ import jsonschema_rs
 import mcp_types
 
 from core.domain.canonical import JsonObject, canonical_json, storable
+from core.domain.eraser import Eraser
 from core.domain.upstream import Definition, Sighting, tool_name, with_clashes_told
 from core.tools.faults import MASK, unstorable
 
@@ -16,9 +17,14 @@ _LONGEST = 32_000
 _NAME_SHOWN = 100
 
 
-def sightings_of(upstream: str, tools: Sequence[mcp_types.Tool]) -> tuple[Sighting, ...]:
-    """Return what was seen, each under its name here; what cannot be accepted says why."""
-    seen = {tool.name: _sighting(upstream, tool) for tool in tools}
+def sightings_of(
+    upstream: str, tools: Sequence[mcp_types.Tool], *, eraser: Eraser
+) -> tuple[Sighting, ...]:
+    """Return what was seen, each under its name here; what cannot be accepted says why.
+
+    It repeats nothing that ``eraser`` knows.
+    """
+    seen = {tool.name: _sighting(upstream, tool, eraser=eraser) for tool in tools}
     return tuple(with_clashes_told(seen).values())
 
 
@@ -36,10 +42,10 @@ def validator_of(schema: JsonObject) -> jsonschema_rs.Validator:
         raise ValueError(type(error).__name__) from error
 
 
-def _sighting(upstream: str, tool: mcp_types.Tool) -> Sighting:
+def _sighting(upstream: str, tool: mcp_types.Tool, *, eraser: Eraser) -> Sighting:
     annotations = tool.annotations
     told = Definition(
-        name=tool.name,
+        name=eraser.text(tool.name),
         title=tool.title or "",
         description=tool.description or "",
         input_schema=cast("JsonObject", tool.input_schema),
@@ -48,9 +54,14 @@ def _sighting(upstream: str, tool: mcp_types.Tool) -> Sighting:
         if annotations
         else {},
     )
-    name = tool_name(upstream, theirs=tool.name)
-    fault = _fault_of(told)
-    if fault == "upstream_too_large":
+    name = tool_name(upstream, theirs=told.name)
+    # First: what is too deep to be kept is too deep to be gone through as well.
+    if unstorable(told.as_json()):
+        told, fault = _named_only(told), "upstream_schema_broken"
+    else:
+        told = Definition.of_json(eraser.object(told.as_json()))
+        fault = _fault_of(told, eraser=eraser)
+    if fault == "upstream_too_large" or (fault is not None and eraser.finds(_text_of(told))):
         told = _named_only(told)
     if name is None:
         digest = hashlib.sha256(tool.name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -59,16 +70,19 @@ def _sighting(upstream: str, tool: mcp_types.Tool) -> Sighting:
             definition=told if fault is None else _named_only(told),
             fault="upstream_name_illegal",
         )
-    if fault is not None and unstorable(told.as_json()):
-        told = _named_only(told)
     return Sighting(name=name, definition=told, fault=fault)
 
 
-def _fault_of(told: Definition) -> str | None:
-    if unstorable(told.as_json()):
-        return "upstream_schema_broken"
-    if len(canonical_json(told.as_json())) > _LONGEST:
+def _text_of(told: Definition) -> str:
+    return canonical_json(told.as_json())
+
+
+def _fault_of(told: Definition, *, eraser: Eraser) -> str | None:
+    if len(_text_of(told)) > _LONGEST:
         return "upstream_too_large"
+    # A number that is a secret cannot be blotted out and stay a number.
+    if eraser.finds(_text_of(told)):
+        return "upstream_schema_broken"
     for schema in (told.input_schema, told.output_schema):
         if schema is None:
             continue

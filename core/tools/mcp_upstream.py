@@ -13,15 +13,17 @@ import mcp_types
 import structlog
 
 from core.domain.canonical import Json, JsonObject, canonical_json
+from core.domain.eraser import LOG_KEY, Eraser
 from core.domain.ids import TenantId
 from core.domain.permit import PermittedCall
 from core.domain.tool import Change, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.domain.upstream import GRACE_SECONDS, UNSTRUCTURED, Sighting, upstream_of
 from core.domain.upstream import Connection as Connected
 from core.egress import Egress
-from core.errors import Forbidden, InvalidInput, Refused, SallyportError, ToolFailed
+from core.errors import Forbidden, InvalidInput, Misconfigured, Refused, SallyportError, ToolFailed
 from core.ports import Clock
 from core.tools.faults import schema_fault, unstorable
+from core.tools.handing_out import failed_erased
 from core.tools.mcp_actor import Actor, NotSent
 from core.tools.mcp_allowed import AllowedUpstream, private_hosts
 from core.tools.mcp_connection import Connection
@@ -192,7 +194,7 @@ class UpstreamTools:
         Raises:
             NotFound: ``upstream_not_connected``; ``credential_missing``.
             Forbidden: ``credential_expired``.
-            ToolFailed: the server could not be asked.
+            ToolFailed: the server could not be asked; ``credential_unreadable``.
         """
         actor, _ = await self._actor(tenant_id, upstream=upstream)
         await actor.look()
@@ -200,34 +202,41 @@ class UpstreamTools:
     async def _result(self, permitted: PermittedCall) -> ToolResult:
         tool, call = permitted.tool, permitted.call
         actor, allowed = await self._actor(call.tenant_id, upstream=upstream_of(tool) or "")
-        told = await actor.call(
-            tool.name,
-            digest=tool.definition_digest,
-            arguments=call.arguments,
-            key=permitted.idempotency_key if tool.idempotent else None,
-            seconds=tool.timeout_seconds - GRACE_SECONDS,
-        )
-        if told.is_error:
-            return _failed(
-                ToolFailed("upstream_tool_failed", tool=tool.name, detail=_text_of(told))
+        with structlog.contextvars.bound_contextvars(**{LOG_KEY: actor.eraser}):
+            told = await actor.call(
+                tool.name,
+                digest=tool.definition_digest,
+                arguments=call.arguments,
+                key=permitted.idempotency_key if tool.idempotent else None,
+                seconds=tool.timeout_seconds - GRACE_SECONDS,
             )
-        output = self._output(tool, told=told)
+        if told.is_error:
+            said = _text_of(told, eraser=actor.eraser)
+            failed = _failed(ToolFailed("upstream_tool_failed", tool=tool.name, detail=said))
+            return failed_erased(failed, eraser=actor.eraser)
+        output = self._output(tool, told=told, eraser=actor.eraser)
         if output is None:
             return _failed(ToolFailed("upstream_schema_broken", tool=tool.name))
         if len(canonical_json(output)) > allowed.result_bytes:
             return _failed(ToolFailed("upstream_result_too_large", tool=tool.name))
         return Succeeded(output=output)
 
-    def _output(self, tool: Tool, *, told: mcp_types.CallToolResult) -> JsonObject | None:
+    def _output(
+        self, tool: Tool, *, told: mcp_types.CallToolResult, eraser: Eraser
+    ) -> JsonObject | None:
         """Return what a call has returned; None where that is not what was promised."""
         if tool.output_schema == UNSTRUCTURED:
             output: JsonObject = {"content": [_block(block) for block in told.content]}
-            return None if unstorable(output) else output
+            return None if unstorable(output) else eraser.object(output)
         structured = cast("Json", told.structured_content)
         if not isinstance(structured, Mapping) or unstorable(structured):
             return None
+        erased = eraser.object(structured)
+        # A number that is a secret cannot be blotted out and stay a number.
+        if eraser.finds(canonical_json(erased)):
+            return None
         returns = self._validator(tool.definition_digest, kind="returns", schema=tool.output_schema)
-        return structured if returns.is_valid(dict(structured)) else None
+        return erased if returns.is_valid(dict(erased)) else None
 
     async def _actor(self, tenant_id: TenantId, *, upstream: str) -> tuple[Actor, AllowedUpstream]:
         allowed = self.allowed.get(upstream)
@@ -241,11 +250,14 @@ class UpstreamTools:
         actor = self._actors.get(key)
         if actor is None:
             self._forget(tenant_id, upstream=upstream)
+            eraser = Eraser(secret) if secret else Eraser()
 
             async def open_one() -> Connection:
-                return await self._opened(connected, allowed=allowed)
+                return await self._opened(connected, allowed=allowed, eraser=eraser)
 
-            actor = self._actors[key] = Actor(allowed, open_one=open_one, clock=self._clock)
+            actor = self._actors[key] = Actor(
+                allowed, open_one=open_one, clock=self._clock, eraser=eraser
+            )
         return actor, allowed
 
     def _forget(self, tenant_id: TenantId, *, upstream: str) -> None:
@@ -256,10 +268,15 @@ class UpstreamTools:
                 actor.retire()
                 del self._actors[key]
 
-    async def _opened(self, connected: Connected, *, allowed: AllowedUpstream) -> Connection:
+    async def _opened(
+        self, connected: Connected, *, allowed: AllowedUpstream, eraser: Eraser
+    ) -> Connection:
         if self._group is None:
             raise ToolFailed("upstream_unreachable", upstream=allowed.name)
         secret = await self._secret(connected)
+        if secret:
+            # It may have been replaced since the call was let in.
+            eraser.learn(secret)
 
         async def on_seen(sightings: tuple[Sighting, ...]) -> None:
             changed = await self._records.saw(
@@ -279,6 +296,7 @@ class UpstreamTools:
             egress=self._egresses[allowed.name],
             clock=self._clock,
             on_seen=on_seen,
+            eraser=eraser,
         )
         # A context of its own: nothing of whoever happens to call first goes with the session.
         owner = self._group.create_task(
@@ -291,7 +309,17 @@ class UpstreamTools:
     async def _secret(self, connected: Connected) -> str | None:
         if connected.credential is None:
             return None
-        return await self._vault.reveal(connected.tenant_id, ref=connected.credential)
+        try:
+            return await self._vault.reveal(connected.tenant_id, ref=connected.credential)
+        except Misconfigured as error:
+            _log.error(
+                "credential.unreadable",
+                tenant_id=str(connected.tenant_id),
+                name=connected.upstream,
+                code=error.code,
+            )
+            unreadable = ToolFailed("credential_unreadable", name=connected.upstream)
+            raise NotSent.of(unreadable) from error
 
     def _validator(self, digest: str, *, kind: str, schema: JsonObject) -> jsonschema_rs.Validator:
         key = f"{kind}:{digest}"
@@ -313,9 +341,10 @@ def _told(value: Json) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _text_of(told: mcp_types.CallToolResult) -> str:
+def _text_of(told: mcp_types.CallToolResult, *, eraser: Eraser) -> str:
     texts = [block.text for block in told.content if isinstance(block, mcp_types.TextContent)]
-    said = " ".join(texts)[:_DETAIL]
+    # Erased before it is cut: half a secret is not known again.
+    said = eraser.text(" ".join(texts))[:_DETAIL]
     return "" if unstorable(said) else said
 
 

@@ -1,21 +1,24 @@
 """Upstream servers that misbehave, each in a process of its own: one clear error, and no more."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from core.domain.eraser import ERASED
 from core.domain.ids import CredentialRef, PrincipalId, TenantId
 from core.domain.principal import Principal
 from core.domain.tool import Failed, Risk, Succeeded, Tool, ToolResult
 from core.domain.upstream import Terms
-from core.errors import InvalidInput, NotFound, SallyportError, ToolFailed
+from core.errors import InvalidInput, Misconfigured, NotFound, SallyportError, ToolFailed
 from core.tools.mcp_upstream import UpstreamTools
 from sallyport.clock import SystemClock
 from tests.nouns import TENANT, a_person
@@ -32,6 +35,7 @@ class OneSecret:
 
     def __init__(self) -> None:
         self.secret: str | None = None
+        self.fault: SallyportError | None = None
         self.revealed = 0
 
     async def put(self, tenant_id: TenantId, **_given: object) -> CredentialRef:
@@ -39,6 +43,8 @@ class OneSecret:
 
     async def reveal(self, tenant_id: TenantId, *, ref: CredentialRef) -> str:
         self.revealed += 1
+        if self.fault is not None:
+            raise self.fault
         if self.secret is None:
             raise NotFound("credential_missing", name=str(ref))
         del tenant_id
@@ -291,6 +297,26 @@ async def test_a_changed_description_holds_that_tool_and_no_other(
     assert isinstance(await room.use(write, text="hello"), Succeeded)
 
 
+async def test_a_change_accepted_elsewhere_is_called_over_the_session_that_is_open(
+    room: Room, server: Server
+) -> None:
+    old = await room.tool("web", "add")
+    assert isinstance(await room.use(old, a=1, b=2), Succeeded)
+    server.become(about={"add": "Add two numbers, better."})
+    changed = replace(
+        room.records.seen[TENANT, "web"]["web__add"].definition,
+        description="Add two numbers, better.",
+    )
+    new = replace(old, definition_digest=changed.digest)
+    looks = room.records.looks
+    assert output_of(await room.use(new, a=1, b=2)) == {"sum": 3}
+    assert [code_of(await room.use(old, a=1, b=2)) for _ in range(3)] == ["upstream_changed"] * 3
+    assert room.records.looks == looks + 1
+    room.clock.ahead = 2.0
+    assert code_of(await room.use(old, a=1, b=2)) == "upstream_changed"
+    assert room.records.looks == looks + 2
+
+
 async def test_a_dropped_tool_is_held(room: Room, server: Server) -> None:
     add = await room.tool("web", "add")
     server.become(without=["add"])
@@ -359,9 +385,7 @@ async def test_a_preview_shows_the_arguments(room: Room) -> None:
 async def test_a_result_longer_than_is_kept_is_refused(server: Server) -> None:
     entry = {"url": server.url(), "private": True, "result_bytes": 1000}
     async with room_with({"web": entry}) as room:
-        room.records.credential = CredentialRef(uuid4())
-        room.vault.secret = "s" * 1000
-        assert code_of(await room.call("web", "whoami")) == "upstream_result_too_large"
+        assert code_of(await room.call("web", "whoami", longer=1000)) == "upstream_result_too_large"
 
 
 @BOTH
@@ -373,8 +397,35 @@ async def test_the_credential_goes_out_and_a_new_one_is_used_at_once(
     first = output_of(await room.call(upstream, "whoami"))
     room.vault.secret = "second"
     second = output_of(await room.call(upstream, "whoami"))
-    assert "first" in first["content"][0]["text"]
-    assert "second" in second["content"][0]["text"]
+    assert sha256(b"first").hexdigest() in first["content"][0]["text"]
+    assert sha256(b"second").hexdigest() in second["content"][0]["text"]
+
+
+@BOTH
+async def test_nothing_that_a_server_sends_repeats_its_credential(
+    room: Room, server: Server, upstream: str, tmp_path: Path
+) -> None:
+    secret = "a-Secret/of theirs"
+    told = {"about": {"add": f"Add two numbers for {secret}."}}
+    server.become(**told)
+    (tmp_path / "pipes.json").write_text(json.dumps(told))
+    room.records.credential, room.vault.secret = CredentialRef(uuid4()), secret
+    succeeded = await room.call(upstream, "whoami")
+    failed = await room.call(upstream, "whoami", fails=True)
+    digest = sha256(secret.encode()).hexdigest()
+    assert output_of(succeeded)["content"][0]["text"].endswith(f"{ERASED} {digest}")
+    assert isinstance(failed, Failed)
+    assert str(failed.facts["detail"]).endswith(f"{ERASED} {digest}")
+    add = await room.tool(upstream, "add")
+    assert add.description == f"Add two numbers for {ERASED}."
+    assert output_of(await room.use(add, a=1, b=2)) == {"sum": 3}
+
+
+async def test_a_credential_that_cannot_be_opened_is_told(room: Room) -> None:
+    tool = await room.tool("web", "add")
+    room.records.credential = CredentialRef(uuid4())
+    room.vault.fault = Misconfigured("master_key_missing")
+    assert code_of(await room.use(tool, a=1, b=2)) == "credential_unreadable"
 
 
 async def test_a_removed_credential_ends_calls_at_once(room: Room) -> None:

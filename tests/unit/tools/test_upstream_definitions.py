@@ -5,6 +5,7 @@ from typing import Any
 import mcp_types
 import pytest
 
+from core.domain.eraser import Eraser
 from core.tools.mcp_definitions import sightings_of, validator_of
 
 OBJECT: dict[str, Any] = {"type": "object"}
@@ -12,7 +13,7 @@ OBJECT: dict[str, Any] = {"type": "object"}
 
 def seen(name: str = "add", **fields: Any) -> tuple[str, str | None]:  # noqa: ANN401 - of Tool
     tool = mcp_types.Tool.model_validate({"name": name, "input_schema": OBJECT, **fields})
-    (sighting,) = sightings_of("web", [tool])
+    (sighting,) = sightings_of("web", [tool], eraser=Eraser())
     return sighting.name, sighting.fault
 
 
@@ -49,7 +50,7 @@ def test_a_name_that_makes_none_is_told_under_one_of_ours() -> None:
 
 def test_what_is_too_large_is_kept_by_name_only() -> None:
     tool = mcp_types.Tool(name="add", description="x" * 40_000, input_schema=OBJECT)
-    (sighting,) = sightings_of("web", [tool])
+    (sighting,) = sightings_of("web", [tool], eraser=Eraser())
     assert (sighting.definition.name, sighting.definition.description) == ("add", "")
 
 
