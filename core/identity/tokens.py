@@ -61,9 +61,17 @@ class TokenRecords(Protocol):
         ...
 
     async def page(
-        self, tenant_id: TenantId, *, after: TokenId | None, limit: int
+        self,
+        tenant_id: TenantId,
+        *,
+        principal_id: PrincipalId | None,
+        after: TokenId | None,
+        limit: int,
     ) -> tuple[TokenRecord, ...]:
-        """Return the tenant's tokens by id, those behind ``after``; of disabled people too."""
+        """Return the tenant's tokens, or one person's, by id, those behind ``after``.
+
+        Of disabled people too.
+        """
         ...
 
 
@@ -319,10 +327,20 @@ class Tokens:
         self._drop(self._hashes.get(token_id))
 
     async def page(
-        self, tenant_id: TenantId, *, after: TokenId | None = None, limit: int = 100
+        self,
+        tenant_id: TenantId,
+        *,
+        principal_id: PrincipalId | None = None,
+        after: TokenId | None = None,
+        limit: int = 100,
     ) -> tuple[TokenRecord, ...]:
-        """Return the tenant's tokens by id, those behind ``after``; 1000 at most."""
-        return await self._records.page(tenant_id, after=after, limit=min(limit, 1000))
+        """Return the tenant's tokens, or one person's, by id, those behind ``after``.
+
+        1000 at most.
+        """
+        return await self._records.page(
+            tenant_id, principal_id=principal_id, after=after, limit=min(limit, 1000)
+        )
 
     def _is_fresh(self, known: _Authenticated) -> bool:
         return (

@@ -102,10 +102,20 @@ class StoredTokens:
             raise NotFound("not_found", noun="token")
 
     async def page(
-        self, tenant_id: TenantId, *, after: TokenId | None, limit: int
+        self,
+        tenant_id: TenantId,
+        *,
+        principal_id: PrincipalId | None,
+        after: TokenId | None,
+        limit: int,
     ) -> tuple[TokenRecord, ...]:
-        """Return the tenant's tokens by id, those behind ``after``; of disabled people too."""
+        """Return the tenant's tokens, or one person's, by id, those behind ``after``.
+
+        Of disabled people too.
+        """
         query = _tokens_of(tenant_id).order_by(access_tokens.c.id).limit(limit)
+        if principal_id is not None:
+            query = query.where(access_tokens.c.principal_id == principal_id)
         if after is not None:
             query = query.where(access_tokens.c.id > after)
         async with self._database.for_tenant(tenant_id) as connection:

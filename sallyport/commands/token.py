@@ -1,18 +1,28 @@
-"""Bearer tokens: make them."""
+"""Bearer tokens: make them, see which there are, and end them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from uuid import UUID
 
 import click
 
 from core.domain.canonical import JsonObject
+from core.domain.ids import TokenId
 from core.domain.principal import Audience, scopes_held
-from core.domain.token import Allowance
+from core.domain.token import Allowance, TokenRecord
 from core.errors import NotFound
-from sallyport.commands.answer import Answer, answering
+from sallyport.commands.answer import Answer, answering, table
 from sallyport.commands.arguments import JsonArguments
-from sallyport.commands.session import as_option, parts_of_process, person_named, tenant_option
+from sallyport.commands.session import (
+    as_option,
+    cursor_option,
+    limit_option,
+    parts_of_process,
+    person_named,
+    tenant_named,
+    tenant_option,
+)
 from sallyport.founding import note
 
 
@@ -43,7 +53,7 @@ class Few:
     arguments: JsonObject | None
 
 
-COMMAND = click.Group("token", help="Make bearer tokens for HTTP and MCP.")
+COMMAND = click.Group("token", help="Make, list and revoke bearer tokens for HTTP and MCP.")
 
 _LONGEST_SECONDS = 10**9
 _DAY_SECONDS = 86_400
@@ -178,3 +188,83 @@ async def _few(tenant: str, *, email: str, audience: Audience, few: Few, seconds
             content={"email": person.email, **told},
         )
     return Answer(document={"token": token, **told}, shown=token)
+
+
+@COMMAND.command("list")
+@tenant_option
+@click.option("--as", "email", metavar="E", help="Only this person's.")
+@limit_option
+@cursor_option
+@answering
+async def listed(tenant: str, email: str | None, limit: int, cursor: str | None) -> Answer:
+    """List the tokens that there are, expired and revoked ones too; never what opens a door."""
+    after = _id_of(cursor) if cursor else None
+    async with parts_of_process() as parts:
+        tenant_id = await tenant_named(parts, tenant)
+        person = await person_named(parts, tenant=tenant, email=email) if email else None
+        found = await parts.tokens.page(
+            tenant_id, principal_id=person.id if person else None, after=after, limit=limit
+        )
+        await note(
+            parts,
+            tenant_id,
+            action="token.listed",
+            content={"email": person.email if person else None, "count": len(found)},
+        )
+    last = str(found[-1].id) if len(found) == limit else None
+    return Answer(
+        document={"items": [_told(one) for one in found], "next_cursor": last},
+        shown=table(
+            "id",
+            "email",
+            "audience",
+            "scopes",
+            "expires_at",
+            "revoked_at",
+            rows=[
+                (
+                    one.id,
+                    one.principal.email,
+                    one.audience.value,
+                    " ".join(sorted(one.scopes)),
+                    one.expires_at.isoformat(timespec="seconds"),
+                    one.revoked_at.isoformat(timespec="seconds") if one.revoked_at else None,
+                )
+                for one in found
+            ],
+            none="There are no tokens.",
+        ),
+    )
+
+
+@COMMAND.command("revoke")
+@tenant_option
+@click.argument("token_id", metavar="ID")
+@answering
+async def revoke(tenant: str, token_id: str) -> Answer:
+    """Make a token worthless, with all that was made of it. Twice is once."""
+    wanted = _id_of(token_id)
+    async with parts_of_process() as parts:
+        tenant_id = await tenant_named(parts, tenant)
+        await parts.tokens.revoke(tenant_id, token_id=wanted)
+        await note(parts, tenant_id, action="token.revoked", content={"token_id": str(wanted)})
+    return Answer(document={"id": str(wanted), "revoked": True}, shown=f"Revoked token {wanted}.")
+
+
+def _told(token: TokenRecord) -> JsonObject:
+    return {
+        "id": str(token.id),
+        "email": token.principal.email,
+        "audience": token.audience.value,
+        "scopes": sorted(token.scopes),
+        "created_at": token.created_at.isoformat(timespec="seconds"),
+        "expires_at": token.expires_at.isoformat(timespec="seconds"),
+        "revoked_at": token.revoked_at.isoformat(timespec="seconds") if token.revoked_at else None,
+    }
+
+
+def _id_of(told: str) -> TokenId:
+    try:
+        return TokenId(UUID(told))
+    except ValueError as error:
+        raise NotFound("not_found", noun="token") from error

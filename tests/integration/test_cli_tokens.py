@@ -93,6 +93,46 @@ def test_what_makes_no_sense_is_wrong_usage(cli: CommandLine, options: list[str]
     cli.json(*PERSON, *options, code=2)
 
 
+def test_tokens_are_listed_by_person_and_revoked_and_it_is_audited(cli: CommandLine) -> None:
+    cli.json("principal", "create", "--tenant=acme", "--email=bo@acme.test", "--role=member")
+    of_bo = ("token", "list", "--tenant=acme", "--as=bo@acme.test")
+    assert "There are no tokens." in cli.run(*of_bo).out
+    made = [
+        cli.json(
+            *("token", "create", "--tenant=acme", "--as=bo@acme.test"),
+            *("--audience=mcp", "--scope=runs:read"),
+        )
+        for _ in range(2)
+    ]
+    items = cli.json(*of_bo)["items"]
+    assert [(one["email"], one["audience"], one["scopes"], one["revoked_at"]) for one in items] == [
+        ("bo@acme.test", "mcp", ["runs:read"], None)
+    ] * 2
+    page = cli.json("token", "list", "--tenant=acme", "--as=bo@acme.test", "--limit=1")
+    rest = cli.json(*of_bo, f"--cursor={page['next_cursor']}")["items"]
+    assert [one["id"] for one in (*page["items"], *rest)] == [one["id"] for one in items]
+    cli.json(*PERSON)
+    everyone = cli.json("token", "list", "--tenant=acme")["items"]
+    assert {one["email"] for one in everyone} == {"al@acme.test", "bo@acme.test"}
+    first, second = (one["id"] for one in items)
+    ended = cli.json("token", "revoke", first, "--tenant=acme")
+    assert ended == {"id": first, "revoked": True}
+    left = {one["id"]: one["revoked_at"] for one in cli.json(*of_bo)["items"]}
+    assert left[first] is not None
+    assert left[second] is None
+    assert first in cli.run(*of_bo).out
+    audit = cli.run("audit", "export", "--tenant=acme").out
+    assert "token.listed" in audit
+    assert "token.revoked" in audit
+    assert not any(one["token"] in audit + cli.run(*of_bo).out for one in made)
+
+
+@pytest.mark.parametrize("unknown", ["x", "7d7c1a52-6f3e-4a2c-9a8e-3f2a1b0c9d8e"])
+def test_a_token_that_is_not_there_cannot_be_revoked(cli: CommandLine, unknown: str) -> None:
+    error = cli.json("token", "revoke", unknown, "--tenant=acme", code=1)["error"]
+    assert error["code"] == "not_found"
+
+
 def test_a_new_key_signs_and_the_old_one_is_published_until_it_is_revoked(
     cli: CommandLine,
 ) -> None:
