@@ -315,10 +315,21 @@ class App:
             NotFound: ``not_found``.
         """
         _need(caller, "approvals:read")
-        approval = await self._approvals.get(caller.tenant_id, approval_id=approval_id)
-        if not self._decisions.concerns(caller.principal, approval=approval):
-            raise NotFound("not_found", noun="approval")
-        return approval
+        return await self._concerning(caller, approval_id=approval_id)
+
+    async def asked_about(
+        self, caller: Caller, *, approval_id: ApprovalId
+    ) -> tuple[CallView, Approval]:
+        """Return the call that a question is about; one's own without ``approvals:read``, too.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        _need(caller, "tools:call")
+        approval = await self._concerning(caller, approval_id=approval_id)
+        if approval.requester.id != caller.principal.id:
+            _need(caller, "approvals:read")
+        return await self.call(caller, call_id=approval.call_id), approval
 
     async def decide(
         self,
@@ -370,6 +381,12 @@ class App:
                 return view
             await asyncio.sleep(pause)
             pause = min(_LAST_LOOK_SECONDS, pause * 2)
+
+    async def _concerning(self, caller: Caller, *, approval_id: ApprovalId) -> Approval:
+        approval = await self._approvals.get(caller.tenant_id, approval_id=approval_id)
+        if not self._decisions.concerns(caller.principal, approval=approval):
+            raise NotFound("not_found", noun="approval")
+        return approval
 
     async def _concerned(self, caller: Caller, *, call_id: CallId) -> None:
         asked = await self._approvals.of_call(caller.tenant_id, call_id=call_id)

@@ -189,8 +189,9 @@ class ApprovalTools:
         try:
             view = await self._app.call(caller, call_id=CallId(which.approval_id))
         except NotFound:
-            approval = await self._app.approval(caller, approval_id=ApprovalId(which.approval_id))
-            view = await self._app.call(caller, call_id=approval.call_id)
+            view, approval = await self._app.asked_about(
+                caller, approval_id=ApprovalId(which.approval_id)
+            )
             people = tuple(decision.principal.email for decision in approval.decisions)
             return answer(status_content(view, decided_by=people))
         return answer(status_content(view, decided_by=()))

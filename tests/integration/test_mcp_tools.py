@@ -193,6 +193,30 @@ async def test_a_pending_call_is_told_and_gives_its_result_once_it_is_approved(
     assert settled["decided_by"] == ["bob@acme.test"]
 
 
+async def test_a_token_without_approvals_sees_what_became_of_its_own_call_only(
+    world: World,
+) -> None:
+    acme = await world.company()
+
+    async def narrow(person: Caller) -> str:
+        return await world.assembly.tokens.issue(
+            person.principal,
+            audience=Audience.MCP,
+            scopes=frozenset({"tools:call"}),
+            ttl=timedelta(hours=1),
+        )
+
+    async with mcp_door(world) as door:
+        async with door.client_with(await narrow(acme.member)) as client:
+            pending = await pending_delete(client, acme)
+            asked = {"approval_id": pending["approval_id"]}
+            seen = await called(client, "approval_status", asked)
+        async with door.client_with(await narrow(acme.approver)) as client:
+            refused = await called(client, "approval_status", asked)
+    assert (seen["status"], seen["call_id"]) == ("pending_approval", pending["call_id"])
+    assert refused["error"]["code"] == "missing_scope"
+
+
 @ERAS
 async def test_a_denied_call_says_who_denied_it(world: World, mode: str) -> None:
     acme = await world.company()
