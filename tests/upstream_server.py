@@ -181,6 +181,7 @@ async def over_http(book: Book) -> None:
     )
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
     listener = config.bind_socket()
+    listener.listen()  # whoever is told the port may connect at once
     async with manager.run():
         print(port_of(listener), flush=True)  # noqa: T201 - how it tells where it is
         await uvicorn.Server(config).serve(sockets=[listener])
