@@ -1,6 +1,7 @@
 """The REST API: every operation that there is, as routes of one ASGI application."""
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import groupby
 
 from starlette.requests import Request
@@ -40,9 +41,12 @@ def _route(path: str, operations: Mapping[str, Operation], *, front: Front) -> B
 
 
 def _document() -> BaseRoute:
-    text = document_of(OPERATIONS, prefix=PREFIX)
-
     async def endpoint(_request: Request) -> Response:
-        return Response(text, media_type=JSON)
+        return Response(_document_text(), media_type=JSON)
 
     return Route(f"{PREFIX}/openapi.json", endpoint, methods=["GET"])
+
+
+@cache
+def _document_text() -> str:
+    return document_of(OPERATIONS, prefix=PREFIX)

@@ -27,9 +27,10 @@ from bench.serving import Server, server, until_told_to_end
 from core.domain.principal import Audience, Role, Tier
 from core.telemetry.logs import configure_logs
 from core.tools.authoring import BoundPack
+from sallyport.answering import answer_http
 from sallyport.assembly import Assembly
 from sallyport.founding import add_person, found_tenant
-from sallyport.processes import Process, answer_http
+from sallyport.processes import Process
 from sallyport.settings import Settings, of_values
 from sallyport.storage import Storage
 

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Final, cast
 
@@ -128,7 +128,7 @@ class Egress:
 
     def transport(self, *, limit_bytes: int, connections: int) -> httpx2.AsyncBaseTransport:
         """Return what a client reaches addresses through; compressed answers are refused."""
-        return _Guarded(self, tls=self._tls, limit_bytes=limit_bytes, connections=connections)
+        return _Guarded(self, tls=_tls(), limit_bytes=limit_bytes, connections=connections)
 
     async def fetch(
         self,
@@ -195,10 +195,6 @@ class Egress:
         if not self.allows(host, port=port) and not all(map(is_public, found)):
             raise _refused(host, "it is not on the public internet")
         return found
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return httpx2.create_ssl_context()
 
 
 class _Resolver:
@@ -362,3 +358,9 @@ def _shown(url: str) -> str:
 
 def _cut(host: str) -> str:
     return host[:253]
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return whom the system trusts: read once, for that takes 40 ms."""
+    return httpx2.create_ssl_context()

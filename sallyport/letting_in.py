@@ -18,8 +18,6 @@ from core.store.authorization import StoredAuthorization
 from core.store.database import Database
 from core.store.directory import Directory
 from core.store.families import StoredFamilies
-from mcp_server.auth.metadata import resource_of
-from mcp_server.auth.routes import authorization_routes
 from sallyport.signing_in import FrontPages
 
 
@@ -51,6 +49,10 @@ class LettingIn:
 
     def routes(self, url: str, *, pages: FrontPages) -> Sequence[BaseRoute]:
         """Return the routes of the authorization server that is reached at ``url``."""
+        # Only what answers HTTP reads the SDK, which takes half a second.
+        from mcp_server.auth.metadata import resource_of  # noqa: PLC0415
+        from mcp_server.auth.routes import authorization_routes  # noqa: PLC0415
+
         resource = resource_of(url)
         authorization = Authorization(
             self._stored,

@@ -37,6 +37,7 @@ from core.store.families import StoredFamilies
 from core.store.signing import StoredSigningKeys
 from core.store.tokens import StoredTokens
 from mcp_server.auth.routes import authorization_routes
+from tests.loopback import http_client
 
 ISSUER: Final = "https://sallyport.test"
 CALLBACK: Final = "https://client.test/callback"
@@ -315,7 +316,7 @@ class Desk:
 async def desk_on(parts: Parts) -> AsyncGenerator[Desk]:
     """Stand before the server, in this very process."""
     transport = httpx2.ASGITransport(app=Starlette(routes=parts.routes))
-    async with httpx2.AsyncClient(transport=transport, base_url=ISSUER) as http:
+    async with http_client(transport=transport, base_url=ISSUER) as http:
         yield Desk(parts, http)
 
 

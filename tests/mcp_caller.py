@@ -6,15 +6,16 @@ As a program: ``python -m tests.mcp_caller URL TOKEN MODE TOOL TASK_ID``.
 import asyncio
 import sys
 
-import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from tests.loopback import http_client
 
 
 async def _main(url: str, *, token: str, mode: str, tool: str, task_id: str) -> None:
     headers = {"authorization": f"Bearer {token}"}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        http_client(headers=headers, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         await client.call_tool(tool, {"task_id": task_id})

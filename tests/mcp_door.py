@@ -23,6 +23,7 @@ from core.vault import Cipher
 from mcp_server.http import McpEndpoint
 from mcp_server.listening import Nudges
 from mcp_server.waiting import Patience
+from tests.loopback import http_client
 from tests.waiting import until
 from tests.world import World
 
@@ -73,7 +74,7 @@ class McpDoor:
         """Connect with this token; ``elicitation`` is the person who is shown pages."""
         headers = {"authorization": f"Bearer {token}"}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            http_client(headers=headers, timeout=30) as http,
             Client(
                 streamable_http_client(self.url, http_client=http),
                 mode=mode,
@@ -87,7 +88,7 @@ class McpDoor:
     async def post(self, body: object, **headers: str) -> httpx2.Response:
         """Send one hand-made request of the handshake era."""
         sent = {"accept": "application/json, text/event-stream", **headers}
-        async with httpx2.AsyncClient(timeout=30) as http:
+        async with http_client(timeout=30) as http:
             return await http.post(self.url, json=body, headers=sent)
 
 

@@ -19,7 +19,8 @@ from core.store.tables import audit_records
 from sallyport.assembly import Assembly
 from sallyport.http import http_app
 from sallyport.settings import EgressSettings, HttpSettings, Settings
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.rest import listening
 from tests.world import Company, World, world_on
@@ -134,7 +135,7 @@ class Site:
 
     @asynccontextmanager
     async def browser(self) -> AsyncGenerator[Browser]:
-        async with httpx2.AsyncClient(timeout=30) as http:
+        async with http_client(timeout=30) as http:
             yield Browser(http, home=self.url)
 
     async def link(self, person: Principal, *, return_to: str = "/signin") -> str:

@@ -18,7 +18,8 @@ from core.domain.principal import Caller
 from core.store.readiness import Readiness
 from sallyport.http import http_app, serve
 from sallyport.settings import HttpSettings
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.world import World, world_on
 
 Json = dict[str, Any]  # Any: an answer, looked into by the test
@@ -48,7 +49,7 @@ class Served:
         """Enter a client with a token of this person's, with this very token, or with none."""
         token = await self.world.token(who.principal) if isinstance(who, Caller) else who
         headers = {"authorization": f"Bearer {token}"} if token is not None else {}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30) as http:
+        async with http_client(base_url=self.url, headers=headers, timeout=30) as http:
             yield Client(http, document=self.document)
 
 
@@ -135,7 +136,7 @@ async def served(
         group = await stack.enter_async_context(asyncio.TaskGroup())
         driving = group.create_task(drive())
         stack.callback(driving.cancel)
-        async with httpx2.AsyncClient() as http:
+        async with http_client() as http:
             document: Json = (await http.get(f"{url}/api/v1/openapi.json")).json()
         yield Served(world=world, url=url, asgi=asgi, document=document)
 

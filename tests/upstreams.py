@@ -1,11 +1,9 @@
 """Upstream servers in processes of their own, and a world whose tenants may connect to them."""
 
-import asyncio
 import json
+import subprocess
 import sys
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,20 +42,42 @@ class Server:
         return book.read_text(encoding="utf-8").splitlines() if book.exists() else []
 
 
-@asynccontextmanager
-async def upstream_server(folder: Path, name: str = "upstream") -> AsyncGenerator[Server]:
-    """Have a server in a process of its own, which ends with the block."""
-    state = folder / f"{name}.json"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.upstream_server", "http", str(state), cwd=ROOT, stdout=PIPE
-    )
-    assert process.stdout is not None
-    try:
-        yield Server(port=int(await process.stdout.readline()), state=state)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+class UpstreamServers:
+    """Servers by name, each in a process of its own; the next test has the same where it lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: dict[str, tuple[subprocess.Popen[bytes], Server]] = {}
+
+    def fresh(self, name: str = "upstream") -> Server:
+        """Return a server that is as it was made."""
+        if name in self._running and self._running[name][0].poll() is not None:
+            self._end(name)
+        if name not in self._running:
+            self._running[name] = self._start(self._folder / f"{name}.json")
+        _, server = self._running[name]
+        for left in (server.state, server.state.with_suffix(".book")):
+            left.unlink(missing_ok=True)
+        return server
+
+    def end(self) -> None:
+        """Let no process outlive the tests."""
+        for name in tuple(self._running):
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        process, _ = self._running.pop(name)
+        process.kill()
+        process.communicate()
+
+    def _start(self, state: Path) -> tuple[subprocess.Popen[bytes], Server]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.upstream_server", "http", str(state)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        return process, Server(port=int(process.stdout.readline()), state=state)
 
 
 def over_pipes(folder: Path, name: str = "pipes") -> dict[str, Any]:

@@ -34,7 +34,7 @@ from core.tools.authoring import (
 )
 from sallyport.assembly import Assembly
 from sallyport.settings import Settings
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.nouns import AGENT, an_answer
 from tests.world import World, settings_for
 

@@ -19,7 +19,7 @@ from core.store.seeds import create_project, seed_tasks
 from sallyport.assembly import Assembly
 from sallyport.settings import Settings, of_values
 from tests.builders import make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 
 
 class HeldDispatcher:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Self, cast
 
 import yaml
@@ -138,6 +139,7 @@ class Script:
     places: tuple[Turn | Choice, ...]
 
 
+@lru_cache(maxsize=16)
 def read_scripts(text: str) -> tuple[Script, ...]:
     """Return the scripts of a YAML text, in its order.
 

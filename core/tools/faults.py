@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import jsonschema_rs
 import pydantic
 
-from core.domain.canonical import Json
+from core.domain.canonical import Json, JsonObject
 
 MASK = "the value"
 """Stands for whatever was sent: a fault never repeats it."""
@@ -14,6 +14,20 @@ MASK = "the value"
 _LONGEST = 200
 _MOST = 3
 _DEEPEST = 32
+
+
+def validator_of(schema: JsonObject) -> jsonschema_rs.Validator:
+    """Return what checks against a schema of somebody else; it fetches nothing.
+
+    Raises:
+        ValueError: it is no schema, or refers to what is not in it.
+    """
+    try:
+        return jsonschema_rs.validator_for(
+            dict(schema), mask=MASK, offline=True, ignore_unknown_formats=True
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        raise ValueError(type(error).__name__) from error
 
 
 def unstorable(value: Json) -> str | None:

@@ -14,20 +14,11 @@ from core.domain.upstream import Sighting
 from core.errors import ToolFailed
 from core.ports import Clock
 from core.tools.mcp_allowed import AllowedUpstream
-from core.tools.mcp_breaker import COUNTED, Breaker
+from core.tools.mcp_breaker import COUNTED, Breaker, NotSent
 from core.tools.mcp_connection import Connection
 
 Open = Callable[[], Awaitable[Connection]]
 """Begins a new session, owned by a task of its own."""
-
-
-class NotSent(ToolFailed):
-    """A call was not made: whatever it would have done has not happened."""
-
-    @classmethod
-    def of(cls, fault: ToolFailed) -> "NotSent":
-        """Return the same fault, of a call that was not made."""
-        return cls(fault.code, **fault.facts)
 
 
 class Actor:

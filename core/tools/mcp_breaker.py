@@ -10,6 +10,15 @@ COUNTED = frozenset(
 """Faults of the server or of the way to it; any other says that it is well."""
 
 
+class NotSent(ToolFailed):
+    """A call was not made: whatever it would have done has not happened."""
+
+    @classmethod
+    def of(cls, fault: ToolFailed) -> "NotSent":
+        """Return the same fault, of a call that was not made."""
+        return cls(fault.code, **fault.facts)
+
+
 class Breaker:
     """Counts failures in a row; once there are too many, nobody calls for a while.
 

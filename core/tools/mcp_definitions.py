@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from typing import cast
 
-import jsonschema_rs
 import mcp_types
 
 from core.domain.canonical import JsonObject, canonical_json, storable
 from core.domain.eraser import Eraser
 from core.domain.upstream import Definition, Sighting, tool_name, with_clashes_told
-from core.tools.faults import MASK, unstorable
+from core.tools.faults import unstorable, validator_of
 
 _LONGEST = 32_000
 """Of a definition's canonical JSON, in characters."""
@@ -26,20 +25,6 @@ def sightings_of(
     """
     seen = {tool.name: _sighting(upstream, tool, eraser=eraser) for tool in tools}
     return tuple(with_clashes_told(seen).values())
-
-
-def validator_of(schema: JsonObject) -> jsonschema_rs.Validator:
-    """Return what checks against a schema of somebody else; it fetches nothing.
-
-    Raises:
-        ValueError: it is no schema, or refers to what is not in it.
-    """
-    try:
-        return jsonschema_rs.validator_for(
-            dict(schema), mask=MASK, offline=True, ignore_unknown_formats=True
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-        raise ValueError(type(error).__name__) from error
 
 
 def _sighting(upstream: str, tool: mcp_types.Tool, *, eraser: Eraser) -> Sighting:

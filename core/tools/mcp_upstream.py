@@ -6,10 +6,9 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import jsonschema_rs
-import mcp_types
 import structlog
 
 from core.domain.canonical import Json, JsonObject, canonical_json
@@ -22,14 +21,19 @@ from core.domain.upstream import Connection as Connected
 from core.egress import Egress
 from core.errors import Forbidden, InvalidInput, Misconfigured, Refused, SallyportError, ToolFailed
 from core.ports import Clock
-from core.tools.faults import schema_fault, unstorable
+from core.tools.faults import schema_fault, unstorable, validator_of
 from core.tools.handing_out import failed_erased
-from core.tools.mcp_actor import Actor, NotSent
 from core.tools.mcp_allowed import AllowedUpstream, private_hosts
-from core.tools.mcp_connection import Connection
-from core.tools.mcp_definitions import validator_of
+from core.tools.mcp_breaker import NotSent
 from core.vault import Vault
 from core.words import sentence_of
+
+if TYPE_CHECKING:
+    # The SDK takes half a second to read; whoever calls no upstream server does without.
+    import mcp_types
+
+    from core.tools.mcp_actor import Actor
+    from core.tools.mcp_connection import Connection
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -37,7 +41,6 @@ _ACTORS = 256
 _VALIDATORS = 1000
 _SHOWN = 500
 _CHANGES = 50
-_DETAIL = 1000
 _UNCERTAIN = frozenset(
     {"upstream_unreachable", "upstream_timeout", "upstream_too_large", "upstream_broken"}
 )
@@ -210,8 +213,10 @@ class UpstreamTools:
                 key=permitted.idempotency_key if tool.idempotent else None,
                 seconds=tool.timeout_seconds - GRACE_SECONDS,
             )
+        from core.tools import mcp_results  # noqa: PLC0415 - see above
+
         if told.is_error:
-            said = _text_of(told, eraser=actor.eraser)
+            said = mcp_results.text_of(told, eraser=actor.eraser)
             failed = _failed(ToolFailed("upstream_tool_failed", tool=tool.name, detail=said))
             return failed_erased(failed, eraser=actor.eraser)
         output = self._output(tool, told=told, eraser=actor.eraser)
@@ -222,11 +227,15 @@ class UpstreamTools:
         return Succeeded(output=output)
 
     def _output(
-        self, tool: Tool, *, told: mcp_types.CallToolResult, eraser: Eraser
+        self, tool: Tool, *, told: "mcp_types.CallToolResult", eraser: Eraser
     ) -> JsonObject | None:
         """Return what a call has returned; None where that is not what was promised."""
+        from core.tools import mcp_results  # noqa: PLC0415 - see above
+
         if tool.output_schema == UNSTRUCTURED:
-            output: JsonObject = {"content": [_block(block) for block in told.content]}
+            output: JsonObject = {
+                "content": [mcp_results.block_of(block) for block in told.content]
+            }
             return None if unstorable(output) else eraser.object(output)
         structured = cast("Json", told.structured_content)
         if not isinstance(structured, Mapping) or unstorable(structured):
@@ -238,7 +247,9 @@ class UpstreamTools:
         returns = self._validator(tool.definition_digest, kind="returns", schema=tool.output_schema)
         return erased if returns.is_valid(dict(erased)) else None
 
-    async def _actor(self, tenant_id: TenantId, *, upstream: str) -> tuple[Actor, AllowedUpstream]:
+    async def _actor(
+        self, tenant_id: TenantId, *, upstream: str
+    ) -> "tuple[Actor, AllowedUpstream]":
         allowed = self.allowed.get(upstream)
         if allowed is None:
             raise NotSent.of(ToolFailed("upstream_not_allowed", upstream=upstream))
@@ -252,8 +263,10 @@ class UpstreamTools:
             self._forget(tenant_id, upstream=upstream)
             eraser = Eraser(secret) if secret else Eraser()
 
-            async def open_one() -> Connection:
+            async def open_one() -> "Connection":
                 return await self._opened(connected, allowed=allowed, eraser=eraser)
+
+            from core.tools.mcp_actor import Actor  # noqa: PLC0415 - see above
 
             actor = self._actors[key] = Actor(
                 allowed, open_one=open_one, clock=self._clock, eraser=eraser
@@ -270,7 +283,7 @@ class UpstreamTools:
 
     async def _opened(
         self, connected: Connected, *, allowed: AllowedUpstream, eraser: Eraser
-    ) -> Connection:
+    ) -> "Connection":
         if self._group is None:
             raise ToolFailed("upstream_unreachable", upstream=allowed.name)
         secret = await self._secret(connected)
@@ -289,6 +302,8 @@ class UpstreamTools:
                     upstream=allowed.name,
                     tools=list(changed),
                 )
+
+        from core.tools.mcp_connection import Connection  # noqa: PLC0415 - see above
 
         connection = Connection(
             allowed,
@@ -339,28 +354,6 @@ def _check_tenant(call: ToolCall) -> None:
 def _told(value: Json) -> str:
     text = value if isinstance(value, str) else canonical_json(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _text_of(told: mcp_types.CallToolResult, *, eraser: Eraser) -> str:
-    texts = [block.text for block in told.content if isinstance(block, mcp_types.TextContent)]
-    # Erased before it is cut: half a secret is not known again.
-    said = eraser.text(" ".join(texts))[:_DETAIL]
-    return "" if unstorable(said) else said
-
-
-def _block(block: mcp_types.ContentBlock) -> JsonObject:
-    """Return a block of content as text; what is no text is told of, and left out."""
-    match block:
-        case mcp_types.TextContent():
-            return {"type": "text", "text": block.text}
-        case mcp_types.ResourceLink():
-            return {"type": "resource_link", "uri": str(block.uri), "name": block.name}
-        case mcp_types.EmbeddedResource(resource=mcp_types.TextResourceContents() as resource):
-            return {"type": "resource", "uri": str(resource.uri), "text": resource.text}
-        case mcp_types.EmbeddedResource():
-            return {"type": "resource", "uri": str(block.resource.uri), "left_out": True}
-        case mcp_types.ImageContent() | mcp_types.AudioContent():
-            return {"type": block.type, "mime_type": block.mime_type, "left_out": True}
 
 
 def _failed(error: SallyportError) -> Failed:

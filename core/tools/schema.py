@@ -1,6 +1,7 @@
 """JSON Schemas of argument and output models, as plain as models and clients like them."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Literal, cast
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
 
 
+@cache
 def schema_of(
     model: type[BaseModel], *, mode: Literal["validation", "serialization"]
 ) -> JsonObject:

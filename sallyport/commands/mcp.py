@@ -14,12 +14,12 @@ from core.domain.canonical import JsonObject
 from core.errors import Misconfigured
 from mcp_server.stdio import serve_stdio
 from sallyport import settings
+from sallyport.answering import pages_of, patience_of
 from sallyport.assembly import Assembly
 from sallyport.clients import WHERE, Client, Program, over_http, over_stdio
 from sallyport.commands.answer import Answer, as_json_given, lasting
 from sallyport.commands.session import acting_as
 from sallyport.driving import driven
-from sallyport.processes import pages_of, patience_of
 from sallyport.standard_input import relayed
 from sallyport.storage import Storage
 

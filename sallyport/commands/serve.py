@@ -7,8 +7,9 @@ import click
 
 from core.telemetry.logs import configure_logs
 from sallyport import settings
+from sallyport.answering import address_of, answer_http
 from sallyport.commands.answer import Answer, as_json_given, give_json, lasting
-from sallyport.processes import address_of, answer_http, process
+from sallyport.processes import process
 
 
 @click.command("serve", help="Run everything in one process: HTTP, worker, embedded PostgreSQL.")

@@ -17,11 +17,12 @@ from core.domain.canonical import JsonObject
 from core.domain.principal import Audience, Principal
 from core.errors import Misconfigured, SallyportError
 from core.identity.keys import TrustedKeys
+from sallyport.answering import address_of, answer_http
 from sallyport.demo.people import lay_out
 from sallyport.demo.stage import Stage
 from sallyport.demo.story import Cast, Story
 from sallyport.demo.visitor import Visitor
-from sallyport.processes import Process, address_of, answer_http, process
+from sallyport.processes import Process, process
 from sallyport.settings import ModelSettings, Settings, StoreSettings
 
 _FOLDER = "demo"

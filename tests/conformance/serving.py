@@ -23,7 +23,7 @@ from mcp_server.server import mcp_server
 from mcp_server.waiting import Patience
 from tests.conformance.jobs import JobsAssembly
 from tests.conformance.seam import add_fixtures
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.waiting import until
 from tests.world import World, world_on
 

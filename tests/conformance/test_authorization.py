@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.conformance.suite import read
+from tests.loopback import http_client
 from tests.outside import Npm
 from tests.peers.acme import ALICE, Acme
 from tests.peers.serving import free_port
@@ -66,7 +67,7 @@ async def _registered(url: str, *, redirect_uri: str) -> str:
         "redirect_uris": [redirect_uri],
         "token_endpoint_auth_method": "none",
     }
-    async with httpx2.AsyncClient() as http:
+    async with http_client() as http:
         made = (await http.post(f"{url}/oauth/register", json=wanted)).raise_for_status()
     return str(made.json()["client_id"])
 

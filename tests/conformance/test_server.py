@@ -11,7 +11,7 @@ import yaml
 
 from tests.conformance.serving import Targets, conformance_targets
 from tests.conformance.suite import Verdict, scenarios
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.outside import Npm, installed
 
 pytestmark = [

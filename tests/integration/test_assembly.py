@@ -19,7 +19,7 @@ from core.llm.fallback import FallbackModel
 from core.ports import LanguageModel, OnText
 from sallyport.assembly import Assembly
 from sallyport.settings import ModelSettings, Settings, StoreSettings, VaultSettings
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.test_ask_decide_act import SCRIPT
 from tests.waiting import until
 from tests.world import Company, World, settings_for

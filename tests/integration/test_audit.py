@@ -25,7 +25,7 @@ from core.store.grouped import GroupedWrites
 from core.store.journal import StoredJournal, append_audit
 from core.store.sealing import Sealer
 from tests.builders import SteadyClock, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 
 Hand = Callable[[list[str]], list[str]]
 

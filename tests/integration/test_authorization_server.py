@@ -16,7 +16,7 @@ from core.errors import Unauthenticated
 from core.store.database import Database
 from core.store.principals import StoredPeople
 from tests.builders import SteadyClock, make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.front_desk import CALLBACK, ISSUER, Desk, Login, desk_on, parts_on, told
 
 ORDINARY = "approvals:read runs:read runs:start tools:call"

@@ -8,7 +8,7 @@ import pytest
 from core.domain.approval import Approval, ApprovalState
 from core.domain.principal import Caller
 from core.domain.tool import CallState
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.pages import Browser, Page, Site, site_on
 from tests.world import Company
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.principal import Audience, Caller, scopes_held
 from core.errors import Conflict, Unauthenticated
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.oidc_provider import Claims, Provider, new_key, provider_here
 from tests.pages import Site, site_on
 from tests.world import Company

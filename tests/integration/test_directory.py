@@ -11,7 +11,7 @@ from core.store.database import Database
 from core.store.directory import Directory, DueApproval, DueSegment
 from core.store.tables import access_tokens, approvals, audit_records, tool_calls
 from tests.builders import make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.driving import Runs
 
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

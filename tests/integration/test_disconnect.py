@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from core.durable.disconnect import Connections, engine_of
 from core.errors import Unavailable
 from core.store.database import APP_ROLE
-from tests.conftest import Urls
+from tests.databases import Urls
 
 _NOWHERE = "postgresql://nobody@/nowhere?host=/nonexistent"
 

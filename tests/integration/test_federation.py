@@ -10,7 +10,7 @@ from sqlalchemy import update
 from core.domain.principal import Role
 from core.errors import NotFound
 from core.store.tables import principals
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.oidc_provider import CLIENT_ID, Claims, Provider, new_key, provider_here
 from tests.pages import Browser, Site, site_on
 from tests.world import Company

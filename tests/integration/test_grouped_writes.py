@@ -25,7 +25,7 @@ from core.store.columns import Ended, Write
 from core.store.database import Database
 from core.store.grouped import GroupedWrites
 from core.store.tables import audit_records, run_events, runs, steps, tool_calls, usage_events
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.driving import Runs
 from tests.nouns import NOON, a_person, an_answer
 from tests.waiting import until

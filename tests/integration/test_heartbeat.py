@@ -9,7 +9,7 @@ from core.errors import Unavailable
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
 from core.store.workers import Heartbeat
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.driving import SystemClock
 from tests.waiting import until
 

@@ -25,7 +25,7 @@ from core.store.database import Database
 from core.store.events import StoredText
 from core.store.tables import audit_records, run_events, run_text, steps, tool_calls, usage_events
 from tests.builders import SteadyClock
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.nouns import an_answer, an_approval
 from tests.workshop import Workplace, use, workplace_on
 from tests.world import Company

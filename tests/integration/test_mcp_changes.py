@@ -16,7 +16,7 @@ from core.store.database import Database
 from core.store.nudges import StoredNudges
 from mcp_server.listening import Listeners
 from mcp_server.server import mcp_server
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import McpDoor, mcp_door
 from tests.waiting import until
 from tests.world import World, world_on

@@ -14,7 +14,8 @@ from mcp_types.version import LATEST_MODERN_VERSION
 
 from core.domain.principal import Audience
 from mcp_server.http import McpEndpoint
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.mcp_door import LEGACY, MODERN, McpDoor, called, mcp_door
 from tests.waiting import until
 from tests.world import Company, World, world_on
@@ -78,7 +79,7 @@ async def bad_authorization(  # noqa: PLR0911 - a table of one line each
 async def test_a_token_that_is_not_valid_here_opens_nothing(world: World, kind: str) -> None:
     acme = await world.company()
     header = await bad_authorization(world, acme, kind=kind)
-    async with mcp_door(world) as door, httpx2.AsyncClient() as http:
+    async with mcp_door(world) as door, http_client() as http:
         for method in ("GET", "POST", "DELETE"):
             refused = await http.request(method, door.url, headers={"authorization": header})
             assert refused.status_code == 401
@@ -96,7 +97,7 @@ async def test_no_token_is_challenged_without_an_error(world: World) -> None:
 
 async def test_two_tokens_are_none(world: World) -> None:
     acme = await world.company()
-    async with mcp_door(world) as door, httpx2.AsyncClient() as http:
+    async with mcp_door(world) as door, http_client() as http:
         token = await door.token(acme.member)
         headers = [("authorization", bearer(token)), ("authorization", bearer(token))]
         refused = await http.post(door.url, json=LIST, headers=headers)
@@ -108,7 +109,7 @@ async def test_the_challenge_names_the_metadata_once_there_is_some(world: World)
     endpoint = McpEndpoint(world.app, tokens=world.assembly.tokens, resource_metadata=there)
     async with endpoint.lifespan():
         transport = httpx2.ASGITransport(app=endpoint.asgi)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        async with http_client(transport=transport, base_url="http://localhost") as http:
             none = await http.post("/mcp", json=LIST)
             bad = await http.post("/mcp", json=LIST, headers={"authorization": "Bearer x"})
     named = f'scope="tools:call runs:start runs:read approvals:read", resource_metadata="{there}"'
@@ -126,7 +127,7 @@ async def test_a_database_that_is_away_is_no_verdict_on_a_token(urls: Urls, tmp_
 
 async def test_there_is_no_stream_to_open_and_no_session_to_end(world: World) -> None:
     acme = await world.company()
-    async with mcp_door(world) as door, httpx2.AsyncClient() as http:
+    async with mcp_door(world) as door, http_client() as http:
         headers = {"authorization": bearer(await door.token(acme.member))}
         for method in ("GET", "DELETE", "PUT"):
             refused = await http.request(method, door.url, headers=headers)

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 from mcp import Client, StdioServerParameters, types
 from mcp.client.session import IncomingMessage
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.command_line import SCRIPT, CommandLine
+from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+from tests.loopback import http_client
 from tests.mcp_door import LEGACY, MODERN
 from tests.waiting import until
 
@@ -21,27 +21,31 @@ ACME = "--tenant=acme"
 ALICE = (ACME, "--as=alice@acme.test")
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> CommandLine:
-    """Give the real script on a data folder of its own, with a tenant in it."""
-    line = CommandLine(tmp_path, environment={"SALLYPORT_PORT": "0"})
-    line.json("tenant", "create", "acme", "--tier=pro")
-    line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
-    return line
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give the real script on a data folder of the module's own, with a tenant in it.
+
+    Each test switches a tool of its own off.
+    """
+    folder = Path(tmp_path_factory.mktemp("processes"))
+    here = CommandLineHere(folder)
+    here.json("tenant", "create", "acme", "--tier=pro")
+    here.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
+    return CommandLine(folder, environment={"SALLYPORT_PORT": "0"})
 
 
 @asynccontextmanager
 async def over_http(url: str, token: str) -> AsyncGenerator[Client]:
     async with (
-        httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=30) as http,
+        http_client(headers={"authorization": f"Bearer {token}"}, timeout=30) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
     ):
         yield client
 
 
-async def switched(cli: CommandLine, word: str) -> None:
-    """Have an admin's command switch a tool, in a process of its own."""
-    await asyncio.to_thread(cli.json, "tool", word, "list_projects", ACME)
+async def switched_off(cli: CommandLine, tool: str) -> None:
+    """Have an admin's command switch a tool off, in a process of its own."""
+    await asyncio.to_thread(cli.json, "tool", "disable", tool, ACME)
 
 
 async def first_event(client: Client, *, listening: asyncio.Event) -> str:
@@ -71,15 +75,15 @@ async def test_two_servers_hear_of_what_a_third_process_changes(cli: CommandLine
             ]
             for event in opened:
                 await event.wait()
-            await switched(cli, "disable")
+            await switched_off(cli, "list_projects")
             assert [await one for one in told] == ["ToolsListChanged"] * 2
             for client in (here, there):
                 names = {tool.name for tool in (await client.list_tools()).tools}
                 assert "list_projects" not in names
 
 
-@pytest.mark.parametrize("mode", [LEGACY, MODERN])
-async def test_standard_streams_hear_of_it_too(cli: CommandLine, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "tool"), [(LEGACY, "create_task"), (MODERN, "assign_task")])
+async def test_standard_streams_hear_of_it_too(cli: CommandLine, mode: str, tool: str) -> None:
     heard: list[IncomingMessage] = []
 
     async def hears(message: IncomingMessage) -> None:
@@ -97,14 +101,14 @@ async def test_standard_streams_hear_of_it_too(cli: CommandLine, mode: str) -> N
         ) as client:
             assert (await client.list_tools()).tools
             if mode == LEGACY:
-                await switched(cli, "disable")
+                await switched_off(cli, tool)
                 await until(has_heard)
             else:
                 opened = asyncio.Event()
                 async with asyncio.TaskGroup() as group:
                     told = group.create_task(first_event(client, listening=opened))
                     await opened.wait()
-                    await switched(cli, "disable")
+                    await switched_off(cli, tool)
                     assert await told == "ToolsListChanged"
             names = {tool.name for tool in (await client.list_tools()).tools}
-    assert "list_projects" not in names
+    assert tool not in names

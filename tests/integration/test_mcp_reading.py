@@ -31,7 +31,7 @@ from mcp_server.prompts import Prompts
 from mcp_server.resources import Resources
 from sallyport.assembly import Assembly
 from tests.builders import make_person
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import LEGACY, MODERN, called, mcp_door
 from tests.scenarios.break_in import SCRIPT, Planted, plant
 from tests.world import World, world_on

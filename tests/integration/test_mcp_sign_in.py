@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx2
 import pytest
 import uvicorn
 from mcp import Client
@@ -30,8 +29,9 @@ from core.domain.principal import Principal
 from mcp_server.auth.metadata import resource_metadata_url
 from mcp_server.http import McpEndpoint
 from sallyport.clock import SystemClock
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.front_desk import Parts, Shelf, parts_on
+from tests.loopback import http_client
 from tests.waiting import until
 from tests.world import World, world_on
 
@@ -73,7 +73,7 @@ class Browser:
         """Go where the client sends the person, and do what is asked there."""
         cookie = self.parts.doorman.let_in(self.person)
         headers = {"cookie": f"who={cookie}", "origin": self.url}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers) as http:
+        async with http_client(base_url=self.url, headers=headers) as http:
             page = (await http.get(address)).headers["location"]
             shown = await http.get(page)
             if shown.status_code == 200:
@@ -122,7 +122,7 @@ class Server:
     async def listed(self, provider: OAuthClientProvider) -> set[str]:
         """Return the names of the tools that are there for whoever signed in."""
         async with (
-            httpx2.AsyncClient(auth=provider, timeout=30) as http,
+            http_client(auth=provider, timeout=30) as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
         ):
             return {tool.name for tool in (await client.list_tools()).tools}
@@ -130,7 +130,7 @@ class Server:
     async def called(self, provider: OAuthClientProvider, tool: str) -> dict[str, object]:
         """Call a tool that takes nothing, and return its result."""
         async with (
-            httpx2.AsyncClient(auth=provider, timeout=30) as http,
+            http_client(auth=provider, timeout=30) as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
         ):
             return (await client.call_tool(tool, {})).structured_content or {}

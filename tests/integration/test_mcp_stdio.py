@@ -11,7 +11,7 @@ from mcp.client.stdio import stdio_client
 
 from core.domain.approval import Answer
 from core.domain.principal import Audience, Caller
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import LEGACY, MODERN, called
 from tests.world import World, world_on
 

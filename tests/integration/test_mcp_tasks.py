@@ -19,7 +19,7 @@ from core.domain.principal import Caller
 from core.domain.run import RunStatus
 from mcp_server.peer import TASKS
 from mcp_server.waiting import Patience
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import LEGACY, McpDoor, called, mcp_door
 from tests.waiting import until
 from tests.world import Company, World, world_on

@@ -19,7 +19,7 @@ from mcp_server.own_tools import OwnTool
 from mcp_server.peer import Peer
 from mcp_server.tools import Tools
 from mcp_server.waiting import Patience, Waiting
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import LEGACY, MODERN, called, mcp_door
 from tests.world import Company, World, world_on
 

@@ -20,7 +20,7 @@ from core.identity.master import MasterKeys
 from core.ports import Facts, Policy
 from mcp_server.waiting import Patience
 from sallyport.assembly import Assembly
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import LEGACY, MODERN, McpDoor, called, mcp_door
 from tests.waiting import until
 from tests.world import Company, World, world_on

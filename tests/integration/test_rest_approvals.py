@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.principal import Audience
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.rest import Json, Served, served
 from tests.waiting import until
 from tests.world import Company

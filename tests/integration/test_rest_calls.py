@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.rest import Json, Served, served
 from tests.waiting import until
 

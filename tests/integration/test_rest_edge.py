@@ -26,7 +26,8 @@ from sallyport.assembly import Assembly
 from sallyport.http import http_app, serve
 from sallyport.metrics import Gauge
 from sallyport.settings import HttpSettings
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.rest import Json, Served, application, listening, served
 from tests.waiting import until
 from tests.world import World, world_on
@@ -47,7 +48,7 @@ async def rest(urls: Urls, tmp_path: Path) -> AsyncGenerator[Served]:
 
 
 async def test_every_operation_wants_a_token(rest: Served) -> None:
-    async with httpx2.AsyncClient(base_url=rest.url) as http:
+    async with http_client(base_url=rest.url) as http:
         for operation in OPERATIONS:
             path = operation.path.replace("{", "").replace("}", "")
             answer = await http.request(operation.method, f"/api/v1{path}")
@@ -66,7 +67,7 @@ async def test_bad_tokens_get_one_and_the_same_answer(rest: Served) -> None:
     answers: set[tuple[int, str, str]] = set()
     for token in (revoked, for_mcp, f"sp_api_{'x' * 43}", "x", "sp_api_\u00e9"):
         headers = {b"authorization": b"Bearer " + token.encode()}
-        async with httpx2.AsyncClient(base_url=rest.url) as http:
+        async with http_client(base_url=rest.url) as http:
             answer = await http.get("/api/v1/runs", headers=headers)
             challenge = answer.headers["www-authenticate"]
             answers.add((answer.status_code, answer.text, challenge))
@@ -78,7 +79,7 @@ async def test_bad_tokens_get_one_and_the_same_answer(rest: Served) -> None:
 async def test_two_tokens_in_one_request_are_nobodys(rest: Served) -> None:
     acme = await rest.world.company()
     token = (await rest.world.token(acme.member.principal)).encode()
-    async with httpx2.AsyncClient(base_url=rest.url) as http:
+    async with http_client(base_url=rest.url) as http:
         twice = [(b"authorization", b"Bearer " + token), (b"authorization", b"Basic eA==")]
         answer = await http.get("/api/v1/runs", headers=twice)
     assert answer.json()["code"] == "no_token"
@@ -199,7 +200,7 @@ async def test_a_body_without_a_length_is_cut_off_at_the_limit(rest: Served) -> 
 
 
 async def test_unknown_addresses_and_methods_are_problems(rest: Served) -> None:
-    async with httpx2.AsyncClient(base_url=rest.url) as http:
+    async with http_client(base_url=rest.url) as http:
         for path in ("/", "/api/v1", "/api/v1/nothing", "/api/v1/runs/", "/mcp", "//healthz"):
             answer = await http.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "unknown_address")
@@ -257,7 +258,7 @@ async def test_on_loopback_only_this_machines_names_are_answered_to(
     is_meant: bool,  # noqa: FBT001 - a table's column
 ) -> None:
     asgi = application(world, app=world.app)
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         answer = await http.get("/healthz", headers={"host": host})
     assert answer.status_code == (200 if is_meant else 421)
     assert is_meant or answer.json()["code"] == "host_not_allowed"
@@ -273,7 +274,7 @@ async def test_on_loopback_only_this_machines_names_are_answered_to(
 )
 async def test_behind_a_public_name_any_host_will_do(world: World, settings: HttpSettings) -> None:
     asgi = application(world, app=world.app, settings=settings)
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         answer = await http.get("/healthz", headers={"host": "sallyport.example"})
     assert answer.json() == {"status": "ok"}
 
@@ -281,7 +282,7 @@ async def test_behind_a_public_name_any_host_will_do(world: World, settings: Htt
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
 async def test_every_loopback_address_is_guarded(world: World, host: str) -> None:
     asgi = application(world, app=world.app, settings=HttpSettings(host=host))
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         assert (await http.get("/healthz", headers={"host": "x.example"})).status_code == 421
         own = f"[{host}]" if ":" in host else host
         assert (await http.get("/healthz", headers={"host": own})).status_code == 200
@@ -290,7 +291,7 @@ async def test_every_loopback_address_is_guarded(world: World, host: str) -> Non
 async def test_ready_says_whether_the_database_is_there_and_migrated(
     rest: Served, urls: Urls
 ) -> None:
-    async with httpx2.AsyncClient(base_url=rest.url) as http:
+    async with http_client(base_url=rest.url) as http:
         assert (await http.get("/readyz")).json() == {"status": "ready"}
         async with await psycopg.AsyncConnection.connect(urls.privileged) as connection:
             await connection.execute("update alembic_version set version_num = 'old'")
@@ -316,7 +317,7 @@ async def test_a_database_that_does_not_answer_is_not_ready(world: World) -> Non
         clock=world.assembly.clock,
         ready_seconds=0.05,
     )
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
 
@@ -334,7 +335,7 @@ async def test_figures_count_requests_by_route_and_name_nobody(world: World) -> 
     )
     token = await world.token(acme.member.principal)
     headers = {"authorization": f"Bearer {token}"}
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url, headers=headers) as http:
+    async with listening(asgi) as url, http_client(base_url=url, headers=headers) as http:
         await http.get("/api/v1/runs")
         await http.get(f"/api/v1/runs/{acme.tenant.id}")
         await http.get("/nothing")
@@ -360,7 +361,7 @@ async def test_what_fails_on_our_side_tells_nothing_of_the_inside(world: World) 
 
     asgi = application(world, app=world.app)
     asgi.router.routes += [Route("/broken", broken), Route("/limited", limited)]
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         with capture_logs() as logs:
             answer = await http.get("/broken")
         assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
@@ -381,7 +382,7 @@ async def test_an_answer_that_breaks_off_half_way_is_not_taken_for_whole(world: 
             raise RuntimeError("in the middle")
 
     asgi = application(world, app=world.app, mcp=HalfSaid())
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         with capture_logs() as logs, pytest.raises(httpx2.RemoteProtocolError):
             await http.post("/mcp")
         assert [entry["route"] for entry in logs] == ["/mcp"]
@@ -391,7 +392,7 @@ async def test_a_client_that_hangs_up_in_its_body_is_no_failure(world: World) ->
     acme = await world.company()
     token = await world.token(acme.member.principal)
     asgi = application(world, app=world.app)
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with listening(asgi) as url, http_client(base_url=url) as http:
         with capture_logs() as logs:
             port = int(url.rpartition(":")[2])
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -434,7 +435,7 @@ async def test_a_database_that_is_gone_is_a_503_to_come_back_after(
         clock=world.assembly.clock,
     )
     headers = {"authorization": f"Bearer {token}"}
-    async with listening(asgi) as url, httpx2.AsyncClient(base_url=url, headers=headers) as http:
+    async with listening(asgi) as url, http_client(base_url=url, headers=headers) as http:
         for path in ("/api/v1/runs", "/readyz"):
             answer = await http.get(path)
             assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
@@ -464,7 +465,7 @@ async def test_stopping_lets_the_answer_under_way_end(world: World) -> None:
     asgi = application(world, app=world.app)
     asgi.router.routes.append(Route("/slow", slow))
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with asyncio.TaskGroup() as group, httpx2.AsyncClient() as http:
+    async with asyncio.TaskGroup() as group, http_client() as http:
         serving = group.create_task(serve(asgi, host="127.0.0.1", port=0, ready=port.set_result))
         url = f"http://127.0.0.1:{await port}"
         asked = group.create_task(http.get(f"{url}/slow"))
@@ -474,7 +475,7 @@ async def test_stopping_lets_the_answer_under_way_end(world: World) -> None:
         go_on.set()
         assert (await asked).json() == {"done": True}
     with pytest.raises(httpx2.ConnectError):
-        async with httpx2.AsyncClient() as http:
+        async with http_client() as http:
             await http.get(f"{url}/healthz")
 
 

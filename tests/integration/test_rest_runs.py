@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from core.domain.ids import RunId
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.rest import Client, Served, served
 from tests.waiting import until
 

@@ -22,7 +22,7 @@ from core.store.sign_in_tables import one_time_links
 from core.store.tables import principals
 from sallyport.signing_in import FrontPages
 from tests.builders import SteadyClock, make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.oidc_provider import provider_here
 from tests.pages import Browser, Page, Site, served_at, site_on
 from tests.world import Company

@@ -26,7 +26,7 @@ from core.store.database import Database
 from core.store.signing import StoredSigningKeys
 from core.vault import Resealed
 from tests.builders import SteadyClock
-from tests.conftest import Urls
+from tests.databases import Urls
 
 ISSUER: Final = "https://sallyport.test"
 AUDIENCE: Final = "https://sallyport.test/mcp"

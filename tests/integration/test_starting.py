@@ -11,7 +11,7 @@ from core.store.capabilities import StoredCapabilities
 from core.store.database import Database
 from core.store.runs import StoredRuns
 from tests.builders import SteadyClock, make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.nouns import AGENT
 from tests.waiting import until
 from tests.world import HeldDispatcher, caller_of

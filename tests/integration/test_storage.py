@@ -19,7 +19,7 @@ from core.store import postmaster, server_home
 from core.store.embedded import EmbeddedPostgres
 from sallyport.settings import StoreSettings
 from sallyport.storage import Storage
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.waiting import until
 
 

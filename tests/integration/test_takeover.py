@@ -10,7 +10,7 @@ import pytest
 from core.domain.ids import TenantId
 from core.durable.client import QueueClient
 from core.store.database import APP_ROLE, Database
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.driving import Runs, Script
 from tests.waiting import until
 

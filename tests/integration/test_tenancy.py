@@ -16,7 +16,7 @@ from core.store import (
 from core.store.database import Database
 from core.store.tables import metadata, principals
 from tests.builders import make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 
 # Imported, so that the metadata knows their tables.
 _PARTS = (

@@ -17,7 +17,7 @@ from core.store.principals import StoredPeople
 from core.store.tables import access_tokens
 from core.store.tokens import StoredTokens
 from tests.builders import SteadyClock, make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 
 HOUR = timedelta(hours=1)
 

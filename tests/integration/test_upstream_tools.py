@@ -23,7 +23,7 @@ from core.tools.mcp_upstream import UpstreamTools
 from sallyport.clock import SystemClock
 from tests.nouns import TENANT, a_person
 from tests.permits import a_call, permitted
-from tests.upstreams import SAFE, Records, Server, allowed, over_pipes, tool_seen, upstream_server
+from tests.upstreams import SAFE, Records, Server, UpstreamServers, allowed, over_pipes, tool_seen
 
 OTHER = TenantId(UUID(int=2))
 HASTY = replace(SAFE, timeout_seconds=1)
@@ -114,9 +114,8 @@ async def room_with(upstreams: Mapping[str, Mapping[str, Any]]) -> AsyncGenerato
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncGenerator[Server]:
-    async with upstream_server(tmp_path) as made:
-        yield made
+def server(upstream_servers: UpstreamServers) -> Server:
+    return upstream_servers.fresh()
 
 
 @pytest.fixture
@@ -187,15 +186,19 @@ async def test_what_a_tool_says_of_its_failure_is_in_the_result_alone(
     ],
 )
 async def test_a_call_that_goes_wrong_is_one_clear_error_and_the_calls_beside_it_go_on(
-    room: Room, upstream: str, name: str, arguments: dict[str, Any], code: str, tmp_path: Path
+    room: Room,
+    upstream_servers: UpstreamServers,
+    upstream: str,
+    name: str,
+    arguments: dict[str, Any],
+    code: str,
+    tmp_path: Path,
 ) -> None:
     terms = HASTY if name == "hang" else SAFE
-    async with (
-        upstream_server(tmp_path, "other") as other,
-        room_with(
-            {"web": {"url": other.url(), "private": True}, "pipes": over_pipes(tmp_path, "other")}
-        ) as neighbours,
-    ):
+    other = upstream_servers.fresh("other")
+    async with room_with(
+        {"web": {"url": other.url(), "private": True}, "pipes": over_pipes(tmp_path, "other")}
+    ) as neighbours:
         mine = await room.tool(upstream, name, terms=terms)
         theirs = [
             (tenant, await neighbours.tool(upstream, "add", tenant=tenant))

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx2
-
+from tests.loopback import http_client
 from tests.outside import ENVIRONMENT, Npm
 from tests.pages import Browser, Page
 from tests.peers.serving import (
@@ -42,7 +41,7 @@ class Acme:
     @asynccontextmanager
     async def person(self, email: str) -> AsyncGenerator["Person"]:
         """Sit somebody down at a browser that knows nothing yet."""
-        async with httpx2.AsyncClient(timeout=60) as http:
+        async with http_client(timeout=60) as http:
             yield Person(Browser(http, home=self.served.url), email=email)
 
     async def approve(self, approval_id: str) -> None:

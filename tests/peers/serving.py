@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import httpx2
 
+from tests.loopback import http_client
 from tests.outside import COMMAND, ENVIRONMENT
 from tests.waiting import until
 
@@ -75,7 +76,7 @@ async def until_answers(url: str, *, process: subprocess.Popen[bytes], said: Pat
 
     async def is_ready() -> bool:
         assert process.poll() is None, await asyncio.to_thread(said.read_text)
-        async with httpx2.AsyncClient() as http:
+        async with http_client() as http:
             try:
                 return (await http.get(url)).is_success
             except httpx2.TransportError:

@@ -22,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
+from tests.loopback import http_client
 from tests.outside import ENVIRONMENT, Npm
 from tests.peers.acme import ALICE, Acme
 from tests.peers.serving import free_port
@@ -98,7 +99,7 @@ async def test_the_python_sdk_signs_in_waits_and_gets_the_result(acme: Acme, mod
             callback_handler=told,
         )
         async with (
-            httpx2.AsyncClient(auth=auth, timeout=_SECONDS) as http,
+            http_client(auth=auth, timeout=_SECONDS) as http,
             Client(streamable_http_client(url, http_client=http), mode=mode) as client,
         ):
 

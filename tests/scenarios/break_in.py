@@ -16,7 +16,7 @@ from core.domain.ids import ApprovalId, CallId, RunId
 from core.domain.principal import Caller
 from core.errors import SallyportError
 from core.words import sentence_of
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.world import Company, World
 
 THEIRS: Final = "<their id>"

@@ -6,13 +6,13 @@ import re
 import sys
 from pathlib import Path
 
-import httpx2
 import psycopg
 from mcp import Client, MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 
 from core.domain.principal import Caller
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.mcp_door import McpDoor
 from tests.rest import Served
 from tests.scenarios.break_in import Aimed, Planted, Way, task_of
@@ -31,7 +31,7 @@ class RestDoor:
     async def make(self, attempt: Aimed) -> str:
         target, told = attempt.target, list[str]()
         token = await self._served.world.token(attempt.caller.principal)
-        async with httpx2.AsyncClient(
+        async with http_client(
             base_url=f"{self._served.url}/api/v1",
             headers={"authorization": f"Bearer {token}"},
             timeout=_SECONDS,

@@ -7,7 +7,7 @@ import pytest
 
 from core.domain.approval import Answer
 from core.errors import Forbidden
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.workshop import use, workplace_on
 
 ACTOR = "writer for planner on behalf of alice@acme.test"

@@ -9,7 +9,7 @@ from core.domain.approval import Answer, ApprovalState
 from core.domain.event import EventKind
 from core.domain.run import RunStatus
 from core.domain.tool import CallState, Failed, Succeeded
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.world import World, world_on
 
 SCRIPT = """

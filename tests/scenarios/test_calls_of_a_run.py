@@ -17,7 +17,7 @@ from core.domain.run import Run, RunStatus
 from core.domain.tool import CallState, Failed, Succeeded
 from core.errors import InvalidInput, LeaseLost, NotFound, ToolFailed, Unavailable
 from core.tools.authoring import Pack
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.waiting import until
 from tests.workshop import (
     HASTY,

@@ -17,7 +17,7 @@ from core.errors import Forbidden, InvalidInput, NotFound, Refused, Unauthentica
 from core.store.capabilities import StoredCapabilities
 from core.store.capability_tables import capabilities
 from core.store.database import Database
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.workshop import LOOK_COSTS, Workplace, workplace_on
 from tests.world import Company
 

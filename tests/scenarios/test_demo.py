@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from sallyport.demo.story import STEPS
-from tests.command_line import SCRIPT, CommandLine
+from tests.command_line import SCRIPT, CommandLine, CommandLineHere
 
 _SECONDS = 60.0
 
@@ -101,7 +101,7 @@ def test_demo_stays_up_at_a_free_port_with_clients_that_work(
     ids=["public-url", "host"],
 )
 def test_demo_answers_on_this_machine_only(tmp_path: Path, setting: dict[str, str]) -> None:
-    error = CommandLine(tmp_path, environment=setting).json("demo", "--auto", code=1)["error"]
+    error = CommandLineHere(tmp_path, environment=setting).json("demo", "--auto", code=1)["error"]
     assert error["code"] == "demo_stays_here"
     assert next(iter(setting)) in error["message"]
 

@@ -34,7 +34,7 @@ from core.store.tables import (
     tool_calls,
     usage_events,
 )
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.waiting import until
 from tests.workshop import HASTY, LOOK_COSTS, Workplace, never, workplace_on
 

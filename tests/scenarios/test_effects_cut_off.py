@@ -14,7 +14,7 @@ from core.domain.tool import Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.errors import Unavailable
 from core.ports import ToolBox
 from sallyport.assembly import Assembly
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.test_one_decision import SCRIPT
 from tests.world import Company, World, world_on
 

@@ -7,7 +7,7 @@ import pytest
 import structlog.testing
 from hypothesis import HealthCheck, given, settings
 
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.mcp_door import mcp_door
 from tests.rest import served
 from tests.scenarios.break_in import (

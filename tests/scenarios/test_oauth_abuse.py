@@ -21,7 +21,7 @@ from core.errors import Unauthenticated
 from core.identity.access import AccessTokens
 from core.store.database import Database
 from tests.builders import SteadyClock, make_person, make_tenant
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.front_desk import CALLBACK, ISSUER, Desk, Login, Shelf, desk_on, parts_on, told
 
 DOCUMENT = "https://client.test/client.json"

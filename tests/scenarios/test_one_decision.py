@@ -18,7 +18,7 @@ from core.errors import Forbidden, NotFound, Refused
 from core.ports import Policy
 from sallyport.assembly import Assembly
 from tests.builders import make_person
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.invariants import Ledger, connect
 from tests.scenarios.crash.processes import Processes, exit_of, processes
 from tests.scenarios.deciders import Crowd, decide

@@ -36,7 +36,8 @@ from core.tools.authoring import (
 )
 from sallyport.settings import Settings
 from tests.command_line import logs_as_they_were
-from tests.conftest import Urls
+from tests.databases import Urls
+from tests.loopback import http_client
 from tests.mcp_door import McpDoor, mcp_door
 from tests.nouns import AGENT
 from tests.rest import application, listening
@@ -268,7 +269,7 @@ async def test_no_front_door_shows_it(scene: Scene) -> None:
     async with (
         scene.doors() as (mcp, url),
         mcp.client(scene.company.admin) as client,
-        httpx2.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30) as http,
+        http_client(base_url=f"{url}/api/v1", headers=headers, timeout=30) as http,
     ):
         for name, how in calls:
             scene.told.append(repr(await client.call_tool(name, {"how": how})))

@@ -16,7 +16,7 @@ from core.domain.run import AgentVersion, Run, RunStatus, StopCause
 from core.domain.tool import CallState, Failed
 from core.errors import Conflict, Forbidden, ModelFailed, ModelOverloaded
 from core.store.tables import principals
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.nouns import AGENT, an_answer
 from tests.waiting import until
 from tests.workshop import LOOK_COSTS, Workplace, never, use, workplace_on

@@ -11,7 +11,7 @@ from core.domain.principal import Caller, Role
 from core.domain.run import Run, RunStatus
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.store.tables import grants
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.workshop import Workplace, use, workplace_on
 from tests.world import Company
 

@@ -14,17 +14,16 @@ from core.domain.tool import CallState, Failed, Preview, Risk, Succeeded
 from core.domain.upstream import PinState, Terms
 from core.domain.upstream_diff import difference
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound, SallyportError, ToolFailed
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.nouns import AGENT
-from tests.upstreams import Server, accepted, over_pipes, settings_with, upstream_server
+from tests.upstreams import Server, UpstreamServers, accepted, over_pipes, settings_with
 from tests.workshop import Line, Lines, Workplace, Workshop, use
 from tests.world import Company
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncGenerator[Server]:
-    async with upstream_server(tmp_path) as made:
-        yield made
+def server(upstream_servers: UpstreamServers) -> Server:
+    return upstream_servers.fresh()
 
 
 @asynccontextmanager

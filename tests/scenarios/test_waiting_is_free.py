@@ -13,7 +13,7 @@ import pytest
 from core.domain.approval import Answer, Approval, ApprovalState
 from core.domain.ids import ApprovalId
 from core.domain.run import RunStatus
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.figures import tell
 from tests.scenarios.crash.invariants import connect
 from tests.scenarios.crash.scene import Scene, scene_on

@@ -22,7 +22,7 @@ from core.tools.builtin.tasks.pack import TASKS
 from core.tools.builtin.tasks.store import TaskStore
 from sallyport.assembly import Assembly
 from tests.builders import SteadyClock
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.invariants import Ledger, connect
 from tests.scenarios.test_one_decision import SCRIPT, TwoMustAgree
 from tests.world import Company, World, world_on

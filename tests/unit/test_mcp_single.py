@@ -13,6 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import Receive, Scope, Send
 
 from mcp_server.single import SingleCalls
+from tests.loopback import http_client
 
 CALL: dict[str, object] = {
     "jsonrpc": "2.0",
@@ -66,7 +67,7 @@ async def posted(body: bytes, headers: Mapping[str, str], *, singly: bool) -> ht
 
     async with manager.run():
         transport = httpx2.ASGITransport(app=ours if singly else manager.asgi_app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as http:
+        async with http_client(transport=transport, base_url="http://here") as http:
             return await http.post("/mcp", content=body, headers=dict(headers))
 
 

@@ -12,7 +12,7 @@ from core.domain.principal import Tenant
 from core.errors import Unavailable
 from core.identity.keys import TrustedKeys
 from core.store.sealing import Sealer
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.diary import Diary
 from tests.scenarios.crash.invariants import Ledger, connect, task_of
 from tests.scenarios.crash.mortal import MortalAssembly

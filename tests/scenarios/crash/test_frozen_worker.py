@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.fate import Moment
 from tests.scenarios.crash.invariants import SCRIPT, Ledger, connect
 from tests.scenarios.crash.processes import exit_of, is_stopped

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.diary import Note
 from tests.scenarios.crash.fate import Moment
 from tests.scenarios.crash.figures import tell

@@ -11,7 +11,7 @@ import pytest
 from core.durable import client as durable
 from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import migrate
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.invariants import SCRIPT, task_of
 from tests.scenarios.crash.scene import Scene, scene_on
 from tests.waiting import until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.invariants import SCRIPT, task_of
 from tests.scenarios.crash.scene import Scene, scene_on
 from tests.world import Company

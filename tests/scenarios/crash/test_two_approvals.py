@@ -11,7 +11,7 @@ from core.domain.approval import ApprovalState
 from core.domain.ids import ApprovalId
 from core.domain.principal import Caller
 from core.domain.run import RunStatus
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.invariants import Ledger, connect
 from tests.scenarios.crash.processes import exit_of
 from tests.scenarios.crash.scene import Scene, scene_on

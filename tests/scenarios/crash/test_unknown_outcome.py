@@ -12,7 +12,7 @@ from core.domain.approval import Answer, Approval, ApprovalState, Question
 from core.domain.run import RunStatus
 from core.domain.tool import CallState
 from core.errors import InvalidInput
-from tests.conftest import Urls
+from tests.databases import Urls
 from tests.scenarios.crash.fate import Moment
 from tests.scenarios.crash.processes import Journey, exit_of
 from tests.scenarios.crash.receipts import SCRIPT, Ledger, PayingAssembly

@@ -6,7 +6,8 @@ import mcp_types
 import pytest
 
 from core.domain.eraser import Eraser
-from core.tools.mcp_definitions import sightings_of, validator_of
+from core.tools.faults import validator_of
+from core.tools.mcp_definitions import sightings_of
 
 OBJECT: dict[str, Any] = {"type": "object"}
 
