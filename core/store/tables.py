@@ -64,6 +64,8 @@ identity_links = Table(
     Column("external_user", Text(), primary_key=True),
     Column("principal_id", Uuid(), nullable=False),
     Column("linked_at", Moment, nullable=False, server_default=FetchedValue()),
+    Column("email", Text()),
+    Column("how", Text(), nullable=False, server_default=FetchedValue()),
 )
 
 access_tokens = Table(
@@ -283,31 +285,6 @@ run_text = Table(
     Column("seq", Integer(), primary_key=True),
     Column("text", Text(), nullable=False),
     Column("at", Moment, nullable=False, server_default=FetchedValue()),
-)
-
-inbox = Table(
-    "inbox",
-    metadata,
-    Column("tenant_id", Uuid(), primary_key=True),
-    Column("id", Uuid(), primary_key=True),
-    Column("surface", Text(), nullable=False),
-    Column("external_id", Text(), nullable=False),
-    Column("payload", JSONB(), nullable=False),
-    Column("received_at", Moment, nullable=False, server_default=FetchedValue()),
-    Column("handled_at", Moment),
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("tenant_id", Uuid(), primary_key=True),
-    Column("id", Uuid(), primary_key=True),
-    Column("surface", Text(), nullable=False),
-    Column("address", Text(), nullable=False),
-    Column("payload", JSONB(), nullable=False),
-    Column("attempts", Integer(), nullable=False, server_default=FetchedValue()),
-    Column("due_at", Moment, nullable=False, server_default=FetchedValue()),
-    Column("delivered_at", Moment),
 )
 
 audit_records = Table(

@@ -8,6 +8,8 @@ from sqlalchemy.exc import ProgrammingError
 from core.store import (
     authorization_tables,
     capability_tables,
+    chat_tables,
+    chat_tables,
     sign_in_tables,
     signing_tables,
     upstream_tables,
@@ -81,10 +83,14 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         ).fetchall()
     assert {name for name, _, _ in definers} <= {
         "directory_alive_workers",
+        "directory_chat_tenants",
         "directory_driven_by",
         "directory_due_approvals",
         "directory_due_segments",
+        "directory_inbox_due",
+        "directory_install_state",
         "directory_link",
+        "directory_link_offer",
         "directory_oauth_code",
         "directory_oauth_refresh_token",
         "directory_session",
@@ -94,6 +100,7 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         "directory_tenants_of_domain",
         "directory_token",
         "directory_unsealed",
+        "directory_workspace",
     }
     assert {owner for _, owner, _ in definers} == {"sallyport_directory"}
     assert all(config == ["search_path=pg_catalog, public, pg_temp"] for _, _, config in definers)

@@ -1,0 +1,185 @@
+-- Chat surfaces: workspaces, what arrives, what is delivered, and how far it was told.
+
+-- Where a surface is installed; of one tenant. Slack: a team, or the enterprise of an org-wide install.
+create table chat_workspaces (
+  tenant_id uuid not null references tenants,
+  surface text not null check (surface in ('slack', 'teams')),
+  workspace text not null check (length(workspace) between 1 and 200),
+  name text not null,
+  app text not null,
+  bot_user text not null,
+  scopes text[] not null,
+  -- Access and refresh token as one JSON text, sealed; null once the workspace is left.
+  sealed bytea,
+  token_expires_at timestamptz,
+  state text not null check (state in ('active', 'uninstalled', 'token_revoked')),
+  -- Where questions are put: a channel of the workspace; null: to each eligible person by themselves.
+  approvals_channel text,
+  installed_by uuid not null,
+  installed_at timestamptz not null default now(),
+  changed_at timestamptz not null default now(),
+  -- One process at a time delivers to a workspace, so that limits hold across processes.
+  deliverer text,
+  delivers_until timestamptz,
+  primary key (tenant_id, surface, workspace),
+  foreign key (tenant_id, installed_by) references principals
+);
+create unique index chat_workspaces_once on chat_workspaces (surface, workspace);
+
+-- An installation on its way to the platform and back: bound to one browser and one signed-in admin, taken once.
+create table chat_install_states (
+  tenant_id uuid not null,
+  state_hash bytea not null,
+  browser_hash bytea not null,
+  surface text not null,
+  principal_id uuid not null,
+  expires_at timestamptz not null,
+  primary key (tenant_id, state_hash),
+  foreign key (tenant_id, principal_id) references principals
+);
+
+-- A person's way from their account on a surface to a page where they sign in and say that it is theirs.
+create table chat_link_offers (
+  tenant_id uuid not null references tenants,
+  offer_hash bytea not null,
+  surface text not null,
+  workspace text not null,
+  external_user text not null,
+  shown_name text not null,
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  primary key (tenant_id, offer_hash)
+);
+
+-- What arrives: a row before the platform is answered, one per thing that happened there.
+alter table inbox
+  add column workspace text not null,
+  add column conversation text not null,
+  -- Order within the conversation, as the platform says it: its time stamps are texts of one length.
+  add column position text not null,
+  -- Somebody waits at a screen: before what can wait.
+  add column urgent boolean not null default false,
+  add column attempts int not null default 0,
+  add column due_at timestamptz not null default now(),
+  add column claimed_until timestamptz,
+  add column error text;
+create index inbox_due on inbox (due_at) where handled_at is null;
+create index inbox_waiting on inbox (tenant_id, surface, workspace, conversation, position) where handled_at is null;
+
+-- What is to be delivered: the newest wish for one message (key), or something said once (key null).
+alter table outbox
+  add column workspace text not null,
+  add column key text,
+  add column kind text not null check (kind in ('approval', 'final', 'error', 'progress', 'private', 'home')),
+  add column state text not null default 'waiting' check (state in ('waiting', 'delivered', 'dead')),
+  add column error text,
+  add column created_at timestamptz not null default now();
+drop index outbox_due;
+create index outbox_waiting on outbox (tenant_id, surface, workspace, due_at) where state = 'waiting';
+create index outbox_dead on outbox (tenant_id, created_at) where state = 'dead';
+-- One wish at a time for a message: a newer one takes its place before it is sent.
+create unique index outbox_newest on outbox (tenant_id, surface, workspace, key) where state = 'waiting' and key is not null;
+
+-- What a surface holds of ours: where a message is, and what of it the platform has taken.
+create table chat_messages (
+  tenant_id uuid not null,
+  surface text not null,
+  workspace text not null,
+  key text not null,
+  sent jsonb not null,
+  changed_at timestamptz not null default now(),
+  primary key (tenant_id, surface, workspace, key)
+);
+
+-- A run that somebody follows on a surface: who asked, where, and up to which event it was told.
+create table chat_runs (
+  tenant_id uuid not null,
+  run_id uuid not null,
+  surface text not null,
+  workspace text not null,
+  address text not null,
+  asker text not null,
+  told_seq int not null default 0,
+  told_text int not null default 0,
+  ended boolean not null default false,
+  primary key (tenant_id, run_id),
+  foreign key (tenant_id, run_id) references runs
+);
+create index chat_runs_open on chat_runs (tenant_id) where not ended;
+create index chat_runs_at on chat_runs (tenant_id, surface, workspace, address);
+
+-- A question that was put on a surface, and as what it was shown last.
+create table chat_questions (
+  tenant_id uuid not null,
+  approval_id uuid not null,
+  surface text not null,
+  workspace text not null,
+  address text not null,
+  shown text not null,
+  primary key (tenant_id, approval_id, surface, workspace, address),
+  foreign key (tenant_id, approval_id) references approvals
+);
+
+alter table identity_links
+  add column email text,
+  add column how text not null default 'page' check (how in ('page', 'domain', 'provider'));
+
+grant select (tenant_id, surface, workspace, state) on chat_workspaces to sallyport_directory;
+grant select (tenant_id, id, due_at, handled_at, claimed_until) on inbox to sallyport_directory;
+grant select (tenant_id, state_hash) on chat_install_states to sallyport_directory;
+grant select (tenant_id, offer_hash) on chat_link_offers to sallyport_directory;
+create policy directory_reads on chat_workspaces for select to sallyport_directory using (true);
+create policy directory_reads on inbox for select to sallyport_directory using (true);
+create policy directory_reads on chat_install_states for select to sallyport_directory using (true);
+create policy directory_reads on chat_link_offers for select to sallyport_directory using (true);
+grant create, usage on schema public to sallyport_directory;
+set role sallyport_directory;
+
+create function directory_workspace(p_surface text, p_workspace text) returns uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select w.tenant_id from chat_workspaces w where w.surface = p_surface and w.workspace = p_workspace
+$$;
+
+create function directory_chat_tenants(p_surface text) returns setof uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select distinct w.tenant_id from chat_workspaces w where w.surface = p_surface and w.state = 'active'
+$$;
+
+create function directory_inbox_due(p_at timestamptz, p_limit int) returns table (tenant_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select distinct i.tenant_id from
+    (select tenant_id, claimed_until from inbox
+     where handled_at is null and due_at <= p_at order by due_at limit least(p_limit, 1000)) i
+  where i.claimed_until is null or i.claimed_until <= p_at
+$$;
+
+create function directory_install_state(p_hash bytea) returns uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select s.tenant_id from chat_install_states s where s.state_hash = p_hash
+$$;
+
+create function directory_link_offer(p_hash bytea) returns uuid
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select o.tenant_id from chat_link_offers o where o.offer_hash = p_hash
+$$;
+
+reset role;
+set role sallyport_owner;
+revoke create on schema public from sallyport_directory;
+
+select protect_tenant_tables();
+
+-- The hot way in: one round trip, one row, one commit, before the platform is answered.
+create function take_arrival(p_tenant uuid, p_id uuid, p_surface text, p_workspace text, p_conversation text,
+                             p_position text, p_external_id text, p_urgent boolean, p_payload jsonb)
+  returns boolean language plpgsql as $$
+declare
+  v_id uuid;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  insert into inbox (tenant_id, id, surface, workspace, conversation, position, external_id, urgent, payload)
+    values (p_tenant, p_id, p_surface, p_workspace, p_conversation, p_position, p_external_id, p_urgent, p_payload)
+    on conflict (tenant_id, surface, external_id) do nothing
+    returning id into v_id;
+  return v_id is not null;
+end $$;
