@@ -85,7 +85,16 @@ def peers_python(name: str = "requirements") -> str:
     if not mark.exists():
         say(f"building the environment of {name} (once)")
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)]
+        install = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            str(lock),
+        ]
         subprocess.run([str(python), *install], check=True)
         mark.touch()
     return str(python)

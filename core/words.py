@@ -126,6 +126,7 @@ SENTENCES: Mapping[str, str] = {
     "too_late_to_undo": "This could be undone for {days} days; that time is over.",
     "invalid_credential_name": "A credential's name is 1 to 200 letters, digits and . _ : / @ -, and begins with a letter or digit.",
     "invalid_secret": "A secret is a text of {shortest} characters at least and {longest} bytes at most.",
+    "unstorable_secret": "A secret is text without NUL and other control characters; this one was not kept.",
     "credential_missing": "There is no credential named {name}. Ask an admin for one.",
     "credential_expired": "The credential {name} has expired. Sign in there again, or ask an admin to renew it.",
     "credential_unreadable": "The credential {name} is there but cannot be opened. Tell an admin.",

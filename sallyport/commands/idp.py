@@ -2,7 +2,6 @@
 
 import functools
 import re
-import sys
 from collections.abc import Callable
 
 import click
@@ -15,6 +14,7 @@ from core.errors import InvalidInput, NotFound
 from core.tools.vault import RESERVED
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, table
+from sallyport.commands.secret import TakesSecret, read_secret
 from sallyport.commands.session import (
     as_option,
     parts_of_process,
@@ -28,26 +28,20 @@ COMMAND = click.Group("idp", help="Set the identity provider through which a ten
 
 _DOMAIN = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 _CREDENTIAL = f"{RESERVED}sign-in-provider"
-_LONGEST_SECRET = 10_000
 
 
 def _with_secret(answered: Callable[..., int]) -> Callable[..., int]:
-    """Have the client secret read first: at a prompt, or from standard input; never an argument."""
+    """Have the client secret read before anything else."""
 
     @functools.wraps(answered)
     def asked(*, public: bool, **given: object) -> int:
-        if public:
-            secret = None
-        elif sys.stdin.isatty():
-            secret = str(click.prompt("Client secret", hide_input=True, err=True))
-        else:
-            secret = sys.stdin.read(_LONGEST_SECRET).removesuffix("\n").removesuffix("\r")
+        secret = None if public else read_secret("Client secret")
         return answered(secret=secret, **given)
 
     return asked
 
 
-@COMMAND.command("set")
+@COMMAND.command("set", cls=TakesSecret)
 @tenant_option
 @click.option("--issuer", required=True, metavar="URL", help="As the provider writes it, exactly.")
 @click.option("--client-id", required=True, metavar="ID")
