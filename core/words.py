@@ -143,6 +143,8 @@ SENTENCES: Mapping[str, str] = {
     "nothing_to_accept": "There is nothing to accept about {tool}: it is what was accepted, or not there any more.",
     "upstream_name_clash": "Two tools of that server would have one name here.",
     "upstream_name_illegal": "The tool's name makes no name of at most 64 letters, digits, hyphens and underscores here.",
+    "upstream_definition_broken": "{tool} is not soundly defined at its server: that is no MCP tool, or a schema is none, is not of an object, or refers elsewhere.",
+    "upstream_definition_too_large": "What its server says of {tool} is longer than is taken.",
     "upstream_address_refused": "The upstream server {upstream} is not where it may be: no https, an inner network, or a redirect.",
     "upstream_unreachable": "The upstream server {upstream} cannot be reached now.",
     "upstream_timeout": "The upstream server {upstream} did not answer in time.",
