@@ -84,6 +84,10 @@ class LettingIn:
             person.tenant_id, principal_id=person.id, at=self._clock.now()
         )
 
+    async def end_all_by_provider(self, tenant_id: TenantId) -> int:
+        """End all that clients hold whose people the tenant's provider had signed in."""
+        return await self._families.end_all_by_provider(tenant_id, at=self._clock.now())
+
     async def forget(self) -> None:
         """Delete what has ended, of strangers and of every tenant."""
         now = self._clock.now()

@@ -122,6 +122,7 @@ class Families:
             client_id=client_id,
             resource=found.resource,
             scopes=found.scopes,
+            how=found.how,
             created_at=now,
             ends_at=now + _FAMILY_LIFE,
         )

@@ -148,7 +148,7 @@ async def show(tenant: str) -> Answer:
 @tenant_option
 @answering
 async def remove(tenant: str) -> Answer:
-    """Take a provider's word no more; whoever signed in through it is signed out."""
+    """Take a provider's word no more; who signed in through it is signed out, clients and all."""
     async with parts_of_process() as parts:
         tenant_id = await tenant_named(parts, tenant)
         try:
@@ -156,13 +156,19 @@ async def remove(tenant: str) -> Answer:
         except NotFound as error:
             raise NotFound("no_identity_provider", tenant=tenant) from error
         ended = await parts.sign_in.sessions.revoke_of_provider(tenant_id)
+        clients = await parts.letting_in.end_all_by_provider(tenant_id)
         if provider.credential is not None:
             await parts.vault.remove(tenant_id, name=_CREDENTIAL)
-        document: dict[str, Json] = {"issuer": provider.issuer, "ended": ended}
+        document: dict[str, Json] = {
+            "issuer": provider.issuer,
+            "ended": ended,
+            "clients": clients,
+        }
         await note(parts, tenant_id, action="identity_provider.removed", content=document)
     return Answer(
         document=document,
-        shown=f"{tenant} has no identity provider any more; {ended} sessions were ended.",
+        shown=f"{tenant} has no identity provider any more; {ended} sessions and {clients} "
+        "connected clients were ended.",
     )
 
 

@@ -118,7 +118,7 @@ def test_a_provider_is_set_shown_and_removed_and_its_secret_is_told_nobody(
     assert len(cli.json("vault", "list", "--tenant=globex")["items"]) == 1
     removed = cli.json("idp", "remove", "--tenant=globex")
     assert cli.json("vault", "list", "--tenant=globex")["items"] == []
-    assert removed == {"issuer": issuer, "ended": 0}
+    assert removed == {"issuer": issuer, "ended": 0, "clients": 0}
     assert cli.json("idp", "remove", "--tenant=globex", code=1)["error"]["code"] == (
         "no_identity_provider"
     )

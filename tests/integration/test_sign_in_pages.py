@@ -331,7 +331,7 @@ async def test_what_is_shown_cannot_be_markup(site: Site, acme: Company, browser
     evil = '"><img src=x onerror=alert(1)><script>alert(2)</script>\u202egpj'
     answer = await front.consent.render(
         Request({"type": "http", "headers": []}),
-        SignedIn(principal=acme.member.principal, session_id="s", csrf="c"),
+        SignedIn(principal=acme.member.principal, session_id="s", how=How.LINK, csrf="c"),
         client_name=evil,
         redirect_host=evil,
         scopes=("tools:call", evil),
@@ -366,7 +366,7 @@ async def test_consent_says_whether_the_answer_leaves_the_machine(
     consent = ConsentPages(Pages(), tenants=StoredPeople(database))
     answer = await consent.render(
         Request({"type": "http", "headers": []}),
-        SignedIn(principal=person, session_id="s", csrf="c"),
+        SignedIn(principal=person, session_id="s", how=How.LINK, csrf="c"),
         client_name="Client",
         redirect_host=host,
         scopes=(),
