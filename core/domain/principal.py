@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from core.domain.canonical import Json, JsonObject, canonical_json
@@ -59,6 +60,27 @@ class Principal:
     def may_approve(self) -> bool:
         """Whether any question may be decided by this person at all."""
         return bool(self.roles & {Role.APPROVER, Role.ADMIN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A person of a tenant as its operator sees them: disabled ones too."""
+
+    principal: Principal
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How many browser sessions, connected clients and tokens ended with whoever was disabled.
+
+    ``tokens`` are those from the command line and those made of them.
+    """
+
+    sessions: int
+    clients: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
