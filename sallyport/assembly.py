@@ -163,6 +163,7 @@ class Assembly:
             recorder=self.journal,
             egress=self.egress,
             clock=self.clock,
+            ended=self.tokens.look_again,
         )
         self.upstreams = Upstreams(
             self.upstream_tools,

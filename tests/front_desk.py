@@ -149,13 +149,18 @@ def parts_on(
         issuer=issuer,
         resource=resource,
     )
-    families = Families(
-        stored_families, access=access, recorder=notebook, clock=clock, resource=resource
-    )
     rest = AccessTokens(keys, issuer=issuer, resource=f"{issuer}/api/v1")
     signed = {Audience.MCP: access, Audience.API: rest}
     stored_tokens = StoredTokens(database, directory=directory)
     tokens = Tokens(stored_tokens, clock=clock, signed=signed)
+    families = Families(
+        stored_families,
+        access=access,
+        recorder=notebook,
+        clock=clock,
+        resource=resource,
+        ended=tokens.look_again,
+    )
     return Parts(
         tokens=tokens,
         keys=keys,

@@ -1,7 +1,7 @@
 """Who acts, and for which customer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -118,6 +118,7 @@ class Caller:
     ``via`` names the front door (``api``, ``mcp``, ``cli``, ``demo``, later ``slack``, ``teams``).
     ``on_behalf`` is true where the operator's command line acts ``--as`` the person. ``actors``
     are the agents that act for the person with a delegated token, the one that calls first.
+    ``epoch`` is the tenant's at the moment that the token was found good, where that is remembered.
     """
 
     principal: Principal
@@ -127,6 +128,7 @@ class Caller:
     token_id: TokenId | None = None
     actors: tuple[str, ...] = ()
     capability: Capability | None = None
+    epoch: int | None = field(default=None, compare=False)
 
     def may_name(self, tool: str) -> bool:
         """Return whether the caller's token is for calls of this tool at all."""
