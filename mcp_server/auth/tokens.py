@@ -12,14 +12,15 @@ from core.domain.authorization import Client, ClientAuth, Granted
 from core.domain.canonical import Json
 from core.errors import AuthorizationRefused, SallyportError
 from core.identity import delegation
+from core.identity.attempts import Attempts
 from core.identity.clients import Clients
 from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.ports import Clock
-from mcp_server.auth.attempts import Attempts
 from mcp_server.auth.exchange import exchanged
 from mcp_server.auth.wire import (
     Parameters,
+    address_of,
     answer,
     body_of,
     form_of,
@@ -86,16 +87,16 @@ class TokenEndpoints:
         if request.method == "OPTIONS":
             return preflight()
         try:
-            attempts.check(request)
+            attempts.check(address_of(request))
             return await work(request)
         except SallyportError as error:
             if isinstance(error, AuthorizationRefused):
-                attempts.count(request)
+                attempts.count(address_of(request))
             _log.info("client.refused", at=request.url.path, code=error.code)
             return refusal(error)
 
     async def _register(self, request: Request) -> Response:
-        self._registrations.count(request)
+        self._registrations.count(address_of(request))
         try:
             told = _Registration.model_validate_json(await body_of(request))
             auth = ClientAuth(told.token_endpoint_auth_method or ClientAuth.BASIC)

@@ -3,8 +3,6 @@
 from collections import OrderedDict
 from typing import Final
 
-from starlette.requests import Request
-
 from core.errors import LimitReached
 from core.ports import Clock
 
@@ -25,27 +23,23 @@ class Attempts:
         self._clock = clock
         self._counted: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def check(self, request: Request) -> None:
+    def check(self, address: str) -> None:
         """Refuse an address that has tried too often.
 
         Raises:
             LimitReached: ``too_many_attempts``.
         """
-        began, count = self._counted.get(_address_of(request), (0.0, 0))
+        began, count = self._counted.get(address, (0.0, 0))
         left = began + self._seconds - self._clock.monotonic()
         if count >= self._most and left > 0:
             raise LimitReached("too_many_attempts", retry_after_seconds=int(left) + 1)
 
-    def count(self, request: Request) -> None:
+    def count(self, address: str) -> None:
         """Count one attempt."""
-        address, now = _address_of(request), self._clock.monotonic()
+        now = self._clock.monotonic()
         began, count = self._counted.pop(address, (now, 0))
         if began + self._seconds <= now:
             began, count = now, 0
         self._counted[address] = (began, count + 1)
         while len(self._counted) > _REMEMBERED:
             self._counted.popitem(last=False)
-
-
-def _address_of(request: Request) -> str:
-    return request.client.host if request.client else ""
