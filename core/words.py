@@ -52,6 +52,7 @@ SENTENCES: Mapping[str, str] = {
     "redirect_not_registered": "The address that the client wants the answer sent to is not one of those that it has registered.",
     "request_gone": "This request has been answered already, has expired, or belongs to another sign-in. Begin anew in your client.",
     "form_not_ours": "This form was not sent from our own page. Go back, load the page again, and answer there.",
+    "too_many_attempts_in_all": "Too many are signing in at once. Try again in {retry_after_seconds} seconds.",
     "too_many_attempts": "Too many attempts from your address. Try again in {retry_after_seconds} seconds.",
     # signing in
     "sign_in_expired": "This sign-in is over, or was begun in another browser. Begin again where you came from.",

@@ -21,6 +21,7 @@ from mcp_server.auth.sign_in import ConsentPages, SignIn
 from mcp_server.auth.wire import Parameters, address_of, form_of, parameters_of
 
 _REQUESTS_A_MINUTE: Final = 120
+_REQUESTS_IN_ALL: Final = 1200
 _CONTENT: Final = "default-src 'none'; style-src 'self'"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -45,13 +46,14 @@ class BrowserPages:
         self._authorization = authorization
         self._sign_in = sign_in
         self._pages = pages
-        self._attempts = Attempts(most=_REQUESTS_A_MINUTE, seconds=60.0, clock=clock)
+        self._attempts = Attempts(
+            most=_REQUESTS_A_MINUTE, in_all=_REQUESTS_IN_ALL, seconds=60.0, clock=clock
+        )
 
     async def authorize(self, request: Request) -> Response:
         """Take a client's request (RFC 6749 section 4.1.1), and go on to the page."""
         try:
-            self._attempts.check(address_of(request))
-            self._attempts.count(address_of(request))
+            self._attempts.take(address_of(request))
             given = parameters_of(request.url.query)
             client, redirect_uri = await self._authorization.target(
                 given.wanted("client_id"), redirect_uri=given.get("redirect_uri")

@@ -30,6 +30,7 @@ from mcp_server.auth.wire import (
 )
 
 _REGISTRATIONS_AN_HOUR: Final = 200
+_REGISTRATIONS_IN_ALL: Final = 2000
 _FAILURES_A_MINUTE: Final = 60
 _GRANT_TYPES: Final = frozenset({"authorization_code", "refresh_token"})
 
@@ -62,7 +63,9 @@ class TokenEndpoints:
         self._delegations = delegations
         self._families = families
         self._clock = clock
-        self._registrations = Attempts(most=_REGISTRATIONS_AN_HOUR, seconds=3600.0, clock=clock)
+        self._registrations = Attempts(
+            most=_REGISTRATIONS_AN_HOUR, in_all=_REGISTRATIONS_IN_ALL, seconds=3600.0, clock=clock
+        )
         self._failures = Attempts(most=_FAILURES_A_MINUTE, seconds=60.0, clock=clock)
 
     async def register(self, request: Request) -> Response:
