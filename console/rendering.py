@@ -87,13 +87,16 @@ class Pages:
 
     def error(self, error: SallyportError, *, signed_in: SignedIn | None = None) -> HTMLResponse:
         """Return the page that says what went wrong, with its stable code."""
-        return self.page(
+        page = self.page(
             "error.html",
             status=status_of(error),
             code=error.code,
             sentence=sentence_of(error),
             signed_in=signed_in,
         )
+        if isinstance(error, LimitReached):
+            page.headers["retry-after"] = str(error.retry_after_seconds)
+        return page
 
     def showing(self, handler: Handler) -> Handler:
         """Have a handler's errors shown as a page."""

@@ -1,7 +1,6 @@
 """All that a front door may ask for, in one screen; each answer is for one caller of one tenant."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +8,7 @@ from datetime import datetime
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
 from core.domain.canonical import JsonObject, storable
 from core.domain.event import EventKind, RunEvent, TextChunk
-from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId, call_id_of
+from core.domain.ids import ApprovalId, CallId, RunId, call_id_of
 from core.domain.principal import Caller, Role
 from core.domain.run import CallRecord, Conversation, Run
 from core.domain.tool import CallState, Tool, ToolCall
@@ -26,15 +25,15 @@ from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.handbook import Handbook
-from core.ports import Clock, Decisions, People, Renew, Standing
+from core.ports import Clock, Decisions, People, Renew
 from core.reports import Reports
 from core.runs.stops import cause_of
+from core.standings import Standings
 from core.starting import Starter, direct_call
 from core.store.approvals import StoredApprovals
 from core.store.events import StoredEvents
 from core.store.runs import StoredRuns
 
-_STANDINGS = 10_000
 _JUDGED_AGAIN = 5
 _TASK_LENGTH = 50_000
 _FIRST_LOOK_SECONDS = 0.005
@@ -73,7 +72,6 @@ class App:
         self.handbook = handbook
         self._door = door
         self._judge = judge
-        self._people = people
         self._runs = runs
         self._approvals = approvals
         self._events = events
@@ -81,12 +79,12 @@ class App:
         self._starter = starter
         self._clock = clock
         self._renew = renew
-        self._standings: OrderedDict[tuple[TenantId, PrincipalId], Standing] = OrderedDict()
+        self._standings = Standings(people, renew=renew)
 
     async def tools(self, caller: Caller) -> tuple[Tool, ...]:
         """Return the tools that the caller may use, asking people or not, by name."""
         _need(caller, "tools:call")
-        standing = await self._fresh_standing(caller)
+        caller, standing = await self._standings.now(caller)
         offered = self._judge.offered(standing, scopes=caller.scopes, via=caller.via)
         return tuple(one for one in offered if caller.may_name(one.name))
 
@@ -97,7 +95,7 @@ class App:
             Refused: unknown tool, bad arguments, targets that are not there.
         """
         _need(caller, "tools:call")
-        standing = await self._fresh_standing(caller)
+        caller, standing = await self._standings.now(caller)
         call = direct_call(caller, tool=tool, arguments=arguments)
         return await self._judge.judge(call, standing=standing, scopes=caller.scopes)
 
@@ -121,10 +119,14 @@ class App:
         _need(caller, "tools:call")
         call = direct_call(caller, tool=tool, arguments=arguments)
         # What the tenant has beside the registered tools, only its standing tells.
-        standing = None if self._judge.is_registered(tool) else await self._fresh_standing(caller)
+        standing = None
+        if not self._judge.is_registered(tool):
+            caller, standing = await self._standings.now(caller)
         if not self._judge.has_effect(tool, standing=standing):
             return CallView(record=await self._answered(caller, call))
-        standing = standing or await self._fresh_standing(caller)
+        caller = await self._now(caller, "tools:call")
+        call = replace(call, requester=caller.principal)
+        caller, standing = await self._standings.now(caller)
         made = await self._starter.made_before(
             call,
             client_key=client_key,
@@ -144,7 +146,7 @@ class App:
             NotFound: no such call of theirs.
             Conflict: ``nothing_to_undo``, ``undone_already``.
         """
-        _need(caller, "tools:call")
+        caller = await self._now(caller, "tools:call")
         record = (await self.call(caller, call_id=call_id)).record
         inverse = record.inverse
         if record.state is not CallState.SUCCEEDED:
@@ -157,7 +159,7 @@ class App:
         inverse_call = direct_call(
             replace(caller, via="undo"), tool=inverse.tool, arguments=inverse.arguments
         )
-        standing = await self._fresh_standing(caller)
+        caller, standing = await self._standings.now(caller)
         judgement = await self._door.admit(inverse_call, standing=standing, scopes=caller.scopes)
         started = await self._starter.start_call(caller, judgement=judgement, undoes=call_id)
         undoing = call_id_of(started.run_id, step=0, index=0)
@@ -198,7 +200,7 @@ class App:
             InvalidInput: ``invalid_task``: empty, or longer than 50,000 characters.
             NotFound: ``not_found``: no such agent.
         """
-        _need(caller, "runs:start")
+        caller = await self._now(caller, "runs:start")
         if not task.strip() or len(task) > _TASK_LENGTH or storable(task) != task:
             raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
         started = await self._starter.start(
@@ -243,7 +245,7 @@ class App:
             NotFound: ``not_found``.
             Conflict: ``run_ended``.
         """
-        _need(caller, "runs:start")
+        caller = await self._now(caller, "runs:start")
         run = await self.run(caller, run_id=run_id)
         if run.requester.id != caller.principal.id and Role.ADMIN not in caller.principal.roles:
             raise Forbidden("not_yours", noun="run")
@@ -343,7 +345,7 @@ class App:
     ) -> Approval:
         """Answer a question; see the Decisions port for what may go wrong."""
         return await self._decisions.decide(
-            caller,
+            await self._renew(caller),
             approval_id=approval_id,
             answer=answer,
             digest=digest,
@@ -353,22 +355,20 @@ class App:
 
     async def _answered(self, caller: Caller, call: ToolCall) -> CallRecord:
         """Make a safe call under the caller's standing; where that was out of date, look again."""
-        key = (caller.tenant_id, caller.principal.id)
         for _ in range(_JUDGED_AGAIN):
-            standing = self._standings.get(key) or await self._fresh_standing(caller)
+            caller, standing = await self._standings.last(caller)
             try:
                 return await self._door.answer(call, standing=standing, scopes=caller.scopes)
             except StaleEpoch:
-                self._standings.pop(key, None)
+                self._standings.forget(caller)
                 caller = await self._renew(caller)
         raise Unavailable("configuration_changing")
 
-    async def _fresh_standing(self, caller: Caller) -> Standing:
-        standing = await self._people.standing(caller.tenant_id, principal_id=caller.principal.id)
-        self._standings[caller.tenant_id, caller.principal.id] = standing
-        while len(self._standings) > _STANDINGS:
-            self._standings.popitem(last=False)
-        return standing
+    async def _now(self, caller: Caller, scope: str) -> Caller:
+        """Return the caller past everything remembered: whoever changes anything may do so now."""
+        caller = await self._renew(caller)
+        _need(caller, scope)
+        return caller
 
     async def _settled(self, caller: Caller, *, call_id: CallId, wait_seconds: float) -> CallView:
         """Look at the call until it is settled, waits for people, or the time is over."""

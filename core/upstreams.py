@@ -70,7 +70,7 @@ class Upstreams:
 
         Raises:
             NotFound: ``upstream_not_allowed``.
-            InvalidInput: ``invalid_secret``.
+            InvalidInput: ``invalid_secret``, ``unstorable_secret``.
             ToolFailed: the server could not be asked.
         """
         _need_admin(caller)

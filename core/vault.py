@@ -92,7 +92,7 @@ class Vault(Protocol):
         The reference stays the same for as long as tenant, owner and name do.
 
         Raises:
-            InvalidInput: ``invalid_credential_name``, ``invalid_secret``.
+            InvalidInput: ``invalid_credential_name``, ``invalid_secret``, ``unstorable_secret``.
             NotFound: the owner is nobody of this tenant.
         """
         ...

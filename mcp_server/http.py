@@ -147,9 +147,19 @@ class _Gate:
             await _refusal(503, error)(scope, receive, send)
             return
         known = {**scope, _CALLER: caller}
-        if self._can_sign_in and is_signed(token):
-            # Whoever was given the token by hand cannot sign in for more.
-            send = self._challenge.stepping_up(send, caller=caller)
+
+        async def has_ended() -> bool:
+            try:
+                await self._tokens.authenticate(token, audience=Audience.MCP)
+            except SallyportError as error:
+                return isinstance(error, Unauthenticated)
+            return False
+
+        # Whoever was given the token by hand cannot sign in for more.
+        steps_up = self._can_sign_in and is_signed(token)
+        send = self._challenge.answering(
+            send, caller=caller, steps_up=steps_up, has_ended=has_ended
+        )
         if self._keeps_sessions:
             await self._streaming.asgi_app(known, receive, send)
         else:

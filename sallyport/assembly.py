@@ -43,6 +43,7 @@ from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
 from core.store.documents import DocumentRepository
 from core.store.driving import DrivenRuns
+from core.store.enrolment import Enrolment
 from core.store.events import StoredEvents, StoredText
 from core.store.grouped import GroupedWrites
 from core.store.journal import StoredJournal
@@ -93,6 +94,7 @@ class Assembly:
         self.writes = GroupedWrites(self.database)
         self.directory = Directory(self.database)
         self.people = StoredPeople(self.database)
+        self.enrolment = Enrolment(self.database)
         self.events = StoredEvents(self.database)
         self.tasks = TaskRepository(self.database)
         self.documents = DocumentRepository(self.database)
@@ -161,6 +163,7 @@ class Assembly:
             recorder=self.journal,
             egress=self.egress,
             clock=self.clock,
+            ended=self.tokens.look_again,
         )
         self.upstreams = Upstreams(
             self.upstream_tools,

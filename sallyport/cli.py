@@ -28,7 +28,7 @@ _COMMANDS: Mapping[str, str] = {
     "worker": "Run a worker: it drives runs, and serves nobody.",
     "migrate": "Bring the database to the newest shape.",
     "tenant": "Create and list tenants.",
-    "principal": "Create the people of a tenant.",
+    "principal": "Create, list, disable and enable the people of a tenant.",
     "signin": "Sign people in by one-time links, and end their sessions.",
     "idp": "Set the identity provider through which a tenant signs in.",
     "keys": "Change the key that signs tokens.",

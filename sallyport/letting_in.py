@@ -1,6 +1,6 @@
 """The authorization server put together: clients come to us, people say whether they may."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
@@ -35,13 +35,18 @@ class LettingIn:
         recorder: Recorder,
         egress: Egress,
         clock: Clock,
+        ended: Callable[[], None],
     ) -> None:
-        """Take what it all stands on; ``access`` writes the tokens of ``/mcp``."""
+        """Take what it all stands on; ``access`` writes the tokens of ``/mcp``.
+
+        ``ended`` is called once anything has been revoked here.
+        """
         self._keys = keys
         self._access = access
         self._delegations = delegations
         self._recorder = recorder
         self._clock = clock
+        self._ended = ended
         self._directory = directory
         self._stored = StoredAuthorization(database)
         self._families = StoredFamilies(database, directory=directory)
@@ -68,6 +73,7 @@ class LettingIn:
             recorder=self._recorder,
             clock=self._clock,
             resource=resource,
+            ended=self._ended,
         )
         return authorization_routes(
             authorization,
@@ -85,6 +91,10 @@ class LettingIn:
         return await self._families.end_all_of(
             person.tenant_id, principal_id=person.id, at=self._clock.now()
         )
+
+    async def end_all_by_provider(self, tenant_id: TenantId) -> int:
+        """End all that clients hold whose people the tenant's provider had signed in."""
+        return await self._families.end_all_by_provider(tenant_id, at=self._clock.now())
 
     async def forget(self) -> None:
         """Delete what has ended, of strangers and of every tenant."""

@@ -77,6 +77,7 @@ class SignInParts:
             federation=self.federation,
             companies=self._directory,
             providers=self.providers,
+            clock=self._clock,
         )
         deciding = DecidingPages(app=app, site=site, pages=pages, people=sign_in, clock=self._clock)
         return FrontPages(

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from core.domain.audit import AuditRecord
 from core.domain.principal import Audience, Caller, Principal
-from core.domain.sign_in import SignedIn
+from core.domain.sign_in import How, SignedIn
 from core.egress import Egress, Fetched
 from core.errors import Unavailable
 from core.identity.access import AccessTokens
@@ -49,11 +49,14 @@ class Doorman:
     def __init__(self) -> None:
         self.sessions: dict[str, SignedIn] = {}
 
-    def let_in(self, person: Principal) -> str:
+    def let_in(self, person: Principal, *, how: How = How.LINK) -> str:
         """Begin a session, and return the cookie for it."""
         cookie = secrets.token_urlsafe(8)
         self.sessions[cookie] = SignedIn(
-            principal=person, session_id=f"session-{cookie}", csrf=f"csrf-{cookie}"
+            principal=person,
+            session_id=f"session-{cookie}",
+            how=how,
+            csrf=f"csrf-{cookie}",
         )
         return cookie
 
@@ -147,13 +150,18 @@ def parts_on(
         issuer=issuer,
         resource=resource,
     )
-    families = Families(
-        stored_families, access=access, recorder=notebook, clock=clock, resource=resource
-    )
     rest = AccessTokens(keys, issuer=issuer, resource=f"{issuer}/api/v1")
     signed = {Audience.MCP: access, Audience.API: rest}
     stored_tokens = StoredTokens(database, directory=directory)
     tokens = Tokens(stored_tokens, clock=clock, signed=signed)
+    families = Families(
+        stored_families,
+        access=access,
+        recorder=notebook,
+        clock=clock,
+        resource=resource,
+        ended=tokens.look_again,
+    )
     return Parts(
         tokens=tokens,
         keys=keys,
@@ -297,11 +305,11 @@ class Desk:
         return await self.http.post(path, data=form, headers=headers)
 
     async def signed_in(
-        self, person: Principal, **changed: str | None
+        self, person: Principal, *, how: How = How.LINK, **changed: str | None
     ) -> tuple[Login, dict[str, Any]]:  # Any: JSON
         """Go through the whole flow, and return it with the token endpoint's answer."""
         login = await self.login()
-        cookie = self.parts.doorman.let_in(person)
+        cookie = self.parts.doorman.let_in(person, how=how)
         code = await self.code(login, cookie=cookie, **changed)
         answer = await self.redeem(login, code)
         assert answer.status_code == 200, answer.text

@@ -2,7 +2,8 @@
 
 As a program: ``python -m tests.upstream_server http STATE`` prints its port once it listens;
 ``python -m tests.upstream_server stdio STATE`` speaks on its standard streams. STATE is a JSON file
-that is read anew for each request: ``{"about": {"add": "…"}, "without": ["add"], "wants": "…"}``.
+that is read anew for each request: ``{"about": {"add": "…"}, "without": ["add"], "wants": "…",
+"broken": [{}]}``.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 NUMBERS: dict[str, Any] = {
     "type": "object",
@@ -137,6 +138,21 @@ def said(text: str, *, is_error: bool = False) -> mcp_types.CallToolResult:
     )
 
 
+def listing_too(send: Send, more: list[Any]) -> Send:
+    """Return a ``send`` that lists more tools: the SDK's server would list none that is unsound."""
+    told = f'"tools":[{json.dumps(more)[1:-1]},'.encode()
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [one for one in message["headers"] if one[0] != b"content-length"]
+            message = {**message, "headers": headers}
+        elif b'"tools":[' in message.get("body", b""):
+            message = {**message, "body": message["body"].replace(b'"tools":[', told)}
+        await send(message)
+
+    return sent
+
+
 async def over_http(book: Book) -> None:
     manager = StreamableHTTPSessionManager(app=server_of(book), stateless=True)
 
@@ -147,7 +163,9 @@ async def over_http(book: Book) -> None:
             if wanted and request.headers.get("authorization") != f"Bearer {wanted}":
                 await Response(status_code=401)(scope, receive, send)
                 return
-            await manager.handle_request(scope, receive, send)
+            more = book.state().get("broken", [])
+            sent = listing_too(send, more) if more else send
+            await manager.handle_request(scope, receive, sent)
 
     async def redirect(_request: Request) -> Response:
         return RedirectResponse(f"http://127.0.0.1:{port_of(listener)}/mcp", status_code=307)

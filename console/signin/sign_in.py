@@ -13,8 +13,10 @@ from console.rendering import Handler, Pages
 from core.domain.ids import TenantId
 from core.domain.sign_in import How, IdentityProvider, SignedIn
 from core.errors import InvalidInput, Unauthenticated
+from core.identity.attempts import Attempts
 from core.identity.browser_sessions import Sessions, form_token, own_path
 from core.identity.federation import Arrival, Federation
+from core.ports import Clock
 
 SIGN_IN_PATH: Final = "/signin"
 CALLBACK_PATH: Final = "/signin/callback"
@@ -22,6 +24,8 @@ CALLBACK_PATH: Final = "/signin/callback"
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@([a-z0-9.-]{1,253})", re.ASCII)
 _SEE_OTHER: Final = 303
+_ATTEMPTS_A_MINUTE: Final = 120
+_ATTEMPTS_IN_ALL: Final = 1200
 
 
 class Companies(Protocol):
@@ -56,6 +60,7 @@ class SignInPages:
         federation: Federation,
         companies: Companies,
         providers: ProvidersOfTenants,
+        clock: Clock,
     ) -> None:
         """Take where we are, who renders, and who knows whom."""
         self._site = site
@@ -64,6 +69,9 @@ class SignInPages:
         self._federation = federation
         self._companies = companies
         self._providers = providers
+        self._attempts = Attempts(
+            most=_ATTEMPTS_A_MINUTE, in_all=_ATTEMPTS_IN_ALL, seconds=60.0, clock=clock
+        )
 
     async def who(self, request: Request) -> SignedIn | None:
         """Return who is signed in at this browser, as they stand now."""
@@ -86,13 +94,23 @@ class SignInPages:
             return Route(path, self._pages.showing(handler), methods=[method])
 
         return (
-            route(SIGN_IN_PATH, self._form, "GET"),
-            route(SIGN_IN_PATH, self._leave, "POST"),
-            route(CALLBACK_PATH, self._arrive, "GET"),
-            route("/signin/link/{secret}", self._landing, "GET"),
-            route("/signin/link/{secret}", self._use, "POST"),
+            route(SIGN_IN_PATH, self._counted(self._form), "GET"),
+            route(SIGN_IN_PATH, self._counted(self._leave), "POST"),
+            route(CALLBACK_PATH, self._counted(self._arrive), "GET"),
+            route("/signin/link/{secret}", self._counted(self._landing), "GET"),
+            route("/signin/link/{secret}", self._counted(self._use), "POST"),
             route("/signin/out", self._sign_out, "POST"),
         )
+
+    def _counted(self, handler: Handler) -> Handler:
+        """Let an address, and all together, come to ``handler`` so often and no oftener."""
+
+        async def counted(request: Request) -> Response:
+            # The address of the connection: whatever a header says of another is anybody's word.
+            self._attempts.take(request.client.host if request.client else "")
+            return await handler(request)
+
+        return counted
 
     async def _form(self, request: Request) -> Response:
         """Ask who it is; whoever is signed in already goes on."""

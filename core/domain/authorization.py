@@ -7,6 +7,7 @@ from uuid import UUID
 
 from core.domain.ids import TenantId, TokenId
 from core.domain.principal import Principal
+from core.domain.sign_in import How
 from core.domain.token import TokenRecord
 
 
@@ -56,7 +57,10 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """What a client redeems once for tokens, and never a second time."""
+    """What a client redeems once for tokens, and never a second time.
+
+    ``how`` its person had signed in is not known where it was kept by an earlier release.
+    """
 
     principal: Principal
     client_id: str
@@ -65,6 +69,7 @@ class Code:
     resource: str
     scopes: frozenset[str]
     family_id: UUID
+    how: How | None
     expires_at: datetime
 
     @property
@@ -77,7 +82,7 @@ class Code:
 class Family:
     """All tokens that one sign-in of one client has led to: they end together.
 
-    ``scopes`` are what the person has allowed.
+    ``scopes`` are what the person has allowed, ``how`` is as in its code.
     """
 
     id: UUID
@@ -85,6 +90,7 @@ class Family:
     client_id: str
     resource: str
     scopes: frozenset[str]
+    how: How | None
     created_at: datetime
     ends_at: datetime
     revoked_at: datetime | None = None

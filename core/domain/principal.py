@@ -1,7 +1,8 @@
 """Who acts, and for which customer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from core.domain.canonical import Json, JsonObject, canonical_json
@@ -62,6 +63,27 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A person of a tenant as its operator sees them: disabled ones too."""
+
+    principal: Principal
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How many browser sessions, connected clients and tokens ended with whoever was disabled.
+
+    ``tokens`` are those from the command line and those made of them.
+    """
+
+    sessions: int
+    clients: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
     """All that a token opens which was made for a few calls: these tools, with such arguments.
 
@@ -96,6 +118,7 @@ class Caller:
     ``via`` names the front door (``api``, ``mcp``, ``cli``, ``demo``, later ``slack``, ``teams``).
     ``on_behalf`` is true where the operator's command line acts ``--as`` the person. ``actors``
     are the agents that act for the person with a delegated token, the one that calls first.
+    ``epoch`` is the tenant's at the moment that the token was found good, where that is remembered.
     """
 
     principal: Principal
@@ -105,6 +128,7 @@ class Caller:
     token_id: TokenId | None = None
     actors: tuple[str, ...] = ()
     capability: Capability | None = None
+    epoch: int | None = field(default=None, compare=False)
 
     def may_name(self, tool: str) -> bool:
         """Return whether the caller's token is for calls of this tool at all."""

@@ -10,20 +10,21 @@ from core.domain.ids import CredentialRef, TenantId
 from core.domain.principal import Principal, Role
 
 
+class How(StrEnum):
+    """How somebody signed in: by a one-time link, or through the tenant's identity provider."""
+
+    LINK = "link"
+    PROVIDER = "provider"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
     """A person at a browser. ``csrf`` must come back with every form that they send."""
 
     principal: Principal
     session_id: str
+    how: How
     csrf: str
-
-
-class How(StrEnum):
-    """How somebody signed in: by a one-time link, or through the tenant's identity provider."""
-
-    LINK = "link"
-    PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

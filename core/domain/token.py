@@ -13,7 +13,8 @@ class TokenRecord:
 
     ``actors`` are the agents that act for the person with a delegated token, the one that holds it
     first; ``ancestors`` the tokens that it came from, the nearest first. ``is_cut_off`` is true
-    where one of those is revoked or gone: with it goes all that was made of it.
+    where one of those is revoked or gone: with it goes all that was made of it. ``epoch`` is the
+    tenant's at the moment that it was read; one that was not read yet has none.
     """
 
     id: TokenId
@@ -27,6 +28,7 @@ class TokenRecord:
     ancestors: tuple[TokenId, ...] = ()
     is_cut_off: bool = False
     capability: Capability | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,7 @@ class Authorization:
             resource=request.resource,
             scopes=request.scopes,
             family_id=uuid4(),
+            how=signed_in.how,
             expires_at=now + _CODE_LIFE,
         )
         host = redirect_host(request.redirect_uri)

@@ -119,7 +119,10 @@ class Sessions:
         if session is None:
             return None
         return SignedIn(
-            principal=session.principal, session_id=str(session.id), csrf=form_token(secret)
+            principal=session.principal,
+            session_id=str(session.id),
+            how=session.how,
+            csrf=form_token(secret),
         )
 
     async def end(self, secret: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, NoReturn, Protocol
 from uuid import UUID, uuid4
@@ -75,13 +76,18 @@ class Families:
         recorder: Recorder,
         clock: Clock,
         resource: str,
+        ended: Callable[[], None],
     ) -> None:
-        """Take where tokens are kept, who writes access tokens, and what they are for."""
+        """Take where tokens are kept, who writes access tokens, and what they are for.
+
+        ``ended`` is called once anything has been revoked.
+        """
         self._records = records
         self._access = access
         self._recorder = recorder
         self._clock = clock
         self._resource = resource
+        self._ended = ended
 
     async def redeem(
         self,
@@ -104,6 +110,7 @@ class Families:
             raise AuthorizationRefused("invalid_grant")
         found = taken.code
         if taken.is_replay:
+            self._ended()
             await self._tell_of_reuse(
                 found.principal, client_id=found.client_id, family_id=found.family_id, what="code"
             )
@@ -122,6 +129,7 @@ class Families:
             client_id=client_id,
             resource=found.resource,
             scopes=found.scopes,
+            how=found.how,
             created_at=now,
             ends_at=now + _FAMILY_LIFE,
         )
@@ -175,12 +183,14 @@ class Families:
                 return
             if claims.client_id == client_id:
                 await self._records.end_access(claims.tenant_id, token_id=claims.token_id, at=now)
+                self._ended()
             return
         found = await self._records.refresh_token(_hash(token))
         if found is None or found.family.client_id != client_id:
             return
         family = found.family
         await self._records.end(family.tenant_id, family_id=family.id, at=now)
+        self._ended()
         await self._recorder.record(
             audit_record(
                 family.tenant_id,
@@ -229,6 +239,7 @@ class Families:
 
     async def _end_reused(self, family: Family) -> NoReturn:
         await self._records.end(family.tenant_id, family_id=family.id, at=self._clock.now())
+        self._ended()
         await self._tell_of_reuse(
             family.principal,
             client_id=family.client_id,

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,12 +15,12 @@ from core.domain.principal import Audience, Caller, Capability, Principal, scope
 from core.domain.token import Allowance, TokenRecord
 from core.errors import InvalidInput, Unauthenticated
 from core.identity.access import AccessClaims, is_signed
+from core.identity.remembered import Authenticated, Epochs, Remembered
 from core.ports import Clock
 
 _FORMAT: Final = re.compile(r"sp_(api|mcp)_[A-Za-z0-9_-]{43}", re.ASCII)
 _RANDOM_BYTES: Final = 32
 _LONGEST: Final = timedelta(days=366)
-_FRESH_SECONDS: Final = 5.0
 _LONGEST_OF_CAPABILITY: Final = timedelta(hours=1)
 _MOST_USES: Final = 1000
 _MOST_TOOLS: Final = 50
@@ -31,7 +30,7 @@ _NEVER_OVER_MCP: Final = frozenset({"approvals:decide"})
 _OF_CAPABILITY: Final = frozenset({"tools:call"})
 
 
-class TokenRecords(Protocol):
+class TokenRecords(Epochs, Protocol):
     """Where tokens are kept, by their SHA-256."""
 
     async def keep(
@@ -100,14 +99,6 @@ class DirectTokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Authenticated:
-    token_id: TokenId
-    caller: Caller
-    expires_at: datetime
-    at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Few:
     """A few calls, before there is a token for them."""
 
@@ -122,8 +113,9 @@ class _Few:
 class Tokens:
     """Issues tokens and says who comes with one.
 
-    What was authenticated is remembered for seconds; whoever meets a StaleEpoch renews the caller,
-    so that a revoked token or a lost role never gets a call through on the hot path.
+    What was authenticated is remembered for seconds, and for one at most where its tenant has
+    changed. Whoever meets a StaleEpoch renews the caller, so that a revoked token or a lost role
+    never gets a call through on the hot path.
     """
 
     def __init__(
@@ -140,9 +132,7 @@ class Tokens:
         self._direct = direct
         self._signed = signed or {}
         self._clock = clock
-        self._most = remembered
-        self._remembered: OrderedDict[bytes, _Authenticated] = OrderedDict()
-        self._hashes: dict[TokenId, bytes] = {}
+        self._remembered = Remembered(records, clock=clock, most=remembered)
 
     async def issue(
         self,
@@ -245,13 +235,11 @@ class Tokens:
                 its person is disabled; which of them, nobody can tell.
         """
         token_hash = _hash(token)
-        known = self._remembered.get(token_hash)
-        if known is not None and self._is_fresh(known):
+        known = await self._remembered.find(token_hash)
+        if known is not None:
             if known.caller.via != audience.value:
                 raise Unauthenticated("invalid_token")
-            self._remembered.move_to_end(token_hash)
             return known.caller
-        self._drop(token_hash)
         # Taken before the look: what changes meanwhile counts as older, never as fresher.
         at = self._clock.monotonic()
         try:
@@ -268,11 +256,16 @@ class Tokens:
             token_id=record.id,
             actors=record.actors,
             capability=record.capability,
+            epoch=record.epoch,
         )
-        known = _Authenticated(
-            token_id=record.id, caller=caller, expires_at=record.expires_at, at=at
+        known = Authenticated(
+            token_id=record.id,
+            caller=caller,
+            expires_at=record.expires_at,
+            epoch=record.epoch,
+            at=at,
         )
-        self._remember(token_hash, known)
+        self._remembered.keep(token_hash, known)
         return caller
 
     async def presented(self, token: str, *, audience: Audience) -> tuple[TokenRecord, str]:
@@ -308,14 +301,21 @@ class Tokens:
         Raises:
             Unauthenticated: ``invalid_token``.
         """
-        person, scopes = await self._now(caller)
+        person, scopes, epoch = await self._now(caller)
         return replace(
-            caller, principal=person, scopes=caller.scopes & scopes & scopes_held(person)
+            caller,
+            principal=person,
+            scopes=caller.scopes & scopes & scopes_held(person),
+            epoch=epoch,
         )
 
     def forget(self, token: str) -> None:
         """Have the next sight of ``token`` looked up anew."""
-        self._drop(_hash(token))
+        self._remembered.drop(_hash(token))
+
+    def look_again(self) -> None:
+        """Have every remembered token be checked before it opens anything: something has ended."""
+        self._remembered.look_again()
 
     async def revoke(self, tenant_id: TenantId, *, token_id: TokenId) -> None:
         """Make a token worthless. Twice is once.
@@ -324,7 +324,7 @@ class Tokens:
             NotFound: no such token in this tenant.
         """
         await self._records.revoke(tenant_id, token_id=token_id, at=self._clock.now())
-        self._drop(self._hashes.get(token_id))
+        self._remembered.look_again()
 
     async def page(
         self,
@@ -342,24 +342,20 @@ class Tokens:
             tenant_id, principal_id=principal_id, after=after, limit=min(limit, 1000)
         )
 
-    def _is_fresh(self, known: _Authenticated) -> bool:
-        return (
-            self._clock.monotonic() - known.at <= _FRESH_SECONDS
-            and known.expires_at > self._clock.now()
-        )
-
-    async def _now(self, caller: Caller) -> tuple[Principal, frozenset[str]]:
-        """Return the person as they are now, and the scopes that they came with."""
+    async def _now(self, caller: Caller) -> tuple[Principal, frozenset[str], int | None]:
+        """Return the person as they are now, the scopes that they came with, and the epoch."""
         if caller.token_id is not None:
-            self._drop(self._hashes.get(caller.token_id))
+            self._remembered.drop_token(caller.token_id)
+            at = self._clock.monotonic()
             record = self._counted(
                 await self._records.by_id(caller.tenant_id, token_id=caller.token_id)
             )
-            return record.principal, record.scopes
+            self._remembered.saw(caller.tenant_id, epoch=record.epoch, at=at)
+            return record.principal, record.scopes, record.epoch
         person = await self._records.person(caller.tenant_id, principal_id=caller.principal.id)
         if person is None:
             raise Unauthenticated("invalid_token")
-        return person, caller.scopes
+        return person, caller.scopes, None
 
     def _counted(self, record: TokenRecord | None) -> TokenRecord:
         """Return ``record`` if it opens a door now."""
@@ -371,17 +367,6 @@ class Tokens:
         ):
             raise Unauthenticated("invalid_token")
         return record
-
-    def _remember(self, token_hash: bytes, known: _Authenticated) -> None:
-        self._remembered[token_hash] = known
-        self._hashes[known.token_id] = token_hash
-        while len(self._remembered) > self._most:
-            self._drop(next(iter(self._remembered)))
-
-    def _drop(self, token_hash: bytes | None) -> None:
-        known = self._remembered.pop(token_hash, None) if token_hash else None
-        if known is not None:
-            self._hashes.pop(known.token_id, None)
 
 
 def _hash(token: str) -> bytes:

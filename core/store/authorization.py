@@ -172,6 +172,7 @@ class StoredAuthorization:
                     resource=code.resource,
                     scopes=sorted(code.scopes),
                     family_id=code.family_id,
+                    how=code.how.value if code.how else None,
                     expires_at=code.expires_at,
                 )
             )

@@ -1,5 +1,6 @@
 """What sign-ins have led to: codes, families and refresh tokens, each secret as its SHA-256."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.authorization import Code, Family, Issue, RefreshToken, TakenCode
 from core.domain.ids import PrincipalId, TenantId, TokenId
+from core.domain.sign_in import How
 from core.store.authorization_tables import (
     oauth_clients,
     oauth_codes,
@@ -55,6 +57,7 @@ class StoredFamilies:
                         row.resource,
                         row.scopes,
                         row.family_id,
+                        row.how,
                         row.expires_at,
                         row.used_at,
                     )
@@ -93,6 +96,7 @@ class StoredFamilies:
                     client_id=family.client_id,
                     resource=family.resource,
                     scopes=sorted(family.scopes),
+                    how=family.how.value if family.how else None,
                     created_at=family.created_at,
                     ends_at=family.ends_at,
                 )
@@ -160,29 +164,20 @@ class StoredFamilies:
 
         Codes that wait to be redeemed begin none any more.
         """
-        code, family = oauth_codes.c, oauth_families.c
         async with self._database.for_tenant(tenant_id) as connection:
-            # The codes first: whoever begins a family holds its code's row, and is seen below.
-            await connection.execute(
-                delete(oauth_codes).where(
-                    code.tenant_id == tenant_id, code.principal_id == principal_id
-                )
-            )
-            of_person = (
-                select(family.id)
-                .where(
-                    family.tenant_id == tenant_id,
-                    family.principal_id == principal_id,
-                    family.revoked_at.is_(None),
-                    family.ends_at > at,
-                )
-                .order_by(family.id)
-                .with_for_update()
-            )
-            found = (await connection.execute(of_person)).scalars().all()
-            for family_id in found:
-                await _end(connection, tenant_id, family_id=family_id, at=at)
-        return len(found)
+            return await end_families_of(connection, tenant_id, principal_id=principal_id, at=at)
+
+    async def end_all_by_provider(self, tenant_id: TenantId, *, at: datetime) -> int:
+        """Revoke every family that began with the provider's word; return how many there were.
+
+        Where nobody knows how one began, it ends as well.
+        """
+
+        def vouched_for(table: Table) -> ColumnElement[bool]:
+            return table.c.how.is_distinct_from(How.LINK.value)
+
+        async with self._database.for_tenant(tenant_id) as connection:
+            return await _end_all(connection, tenant_id, which=vouched_for, at=at)
 
     async def end_access(self, tenant_id: TenantId, *, token_id: TokenId, at: datetime) -> None:
         """Revoke one access token. Twice is once; one that is not there is none."""
@@ -226,6 +221,46 @@ class StoredFamilies:
             await connection.execute(
                 delete(oauth_families).where(family.tenant_id == tenant_id, family.ends_at < at)
             )
+
+
+async def end_families_of(
+    connection: AsyncConnection, tenant_id: TenantId, *, principal_id: PrincipalId, at: datetime
+) -> int:
+    """Revoke every family of a person in the transaction of ``connection``; see ``end_all_of``."""
+
+    def theirs(table: Table) -> ColumnElement[bool]:
+        return table.c.principal_id == principal_id
+
+    return await _end_all(connection, tenant_id, which=theirs, at=at)
+
+
+async def _end_all(
+    connection: AsyncConnection,
+    tenant_id: TenantId,
+    *,
+    which: Callable[[Table], ColumnElement[bool]],
+    at: datetime,
+) -> int:
+    family = oauth_families.c
+    # The codes first: whoever begins a family holds its code's row, and is seen below.
+    await connection.execute(
+        delete(oauth_codes).where(oauth_codes.c.tenant_id == tenant_id, which(oauth_codes))
+    )
+    standing = (
+        select(family.id)
+        .where(
+            family.tenant_id == tenant_id,
+            which(oauth_families),
+            family.revoked_at.is_(None),
+            family.ends_at > at,
+        )
+        .order_by(family.id)
+        .with_for_update()
+    )
+    found = (await connection.execute(standing)).scalars().all()
+    for family_id in found:
+        await _end(connection, tenant_id, family_id=family_id, at=at)
+    return len(found)
 
 
 async def _keep(connection: AsyncConnection, issue: Issue) -> None:
@@ -291,6 +326,7 @@ def _refresh_tokens() -> Select[tuple[object, ...]]:
             family.client_id,
             family.resource,
             family.scopes,
+            family.how,
             family.created_at.label("began_at"),
             family.ends_at,
             family.revoked_at,
@@ -317,6 +353,7 @@ def _code(row: AnyRow) -> Code:
         resource=row.resource,
         scopes=frozenset(row.scopes),
         family_id=row.family_id,
+        how=How(row.how) if row.how else None,
         expires_at=row.expires_at,
     )
 
@@ -330,6 +367,7 @@ def _refresh_token(row: AnyRow) -> RefreshToken:
             client_id=row.client_id,
             resource=row.resource,
             scopes=frozenset(row.scopes),
+            how=How(row.how) if row.how else None,
             created_at=row.began_at,
             ends_at=row.ends_at,
             revoked_at=row.revoked_at,

@@ -13,7 +13,7 @@ from core.store.database import Database
 from core.store.directory import Directory
 from core.store.principals import principal_of
 from core.store.rows import AnyRow
-from core.store.tables import access_tokens, principals
+from core.store.tables import access_tokens, principals, tenants
 
 
 class StoredTokens:
@@ -72,6 +72,12 @@ class StoredTokens:
         async with self._database.for_tenant(tenant_id) as connection:
             row = (await connection.execute(query)).one_or_none()
         return _token(row) if row is not None else None
+
+    async def epoch(self, tenant_id: TenantId) -> int | None:
+        """Return the tenant's epoch as it is now; None where there is no such tenant."""
+        query = select(tenants.c.epoch).where(tenants.c.id == tenant_id)
+        async with self._database.for_tenant(tenant_id) as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
     async def person(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Principal | None:
         """Return the person as they are now; None where gone or disabled."""
@@ -145,6 +151,8 @@ def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
             token.created_at.label("issued_at"),
             token.actors,
             token.ancestors,
+            # Of the same snapshot: what is revoked after it has a higher one.
+            tenants.c.epoch,
             (standing < func.cardinality(token.ancestors)).label("is_cut_off"),
             capabilities.c.tools,
             capabilities.c.arguments,
@@ -154,6 +162,7 @@ def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
             principals,
             (principals.c.tenant_id == token.tenant_id) & (principals.c.id == token.principal_id),
         )
+        .join(tenants, tenants.c.id == token.tenant_id)
         .outerjoin(
             capabilities,
             (capabilities.c.tenant_id == token.tenant_id) & (capabilities.c.token_id == token.id),
@@ -174,6 +183,7 @@ def _token(row: AnyRow) -> TokenRecord:
         actors=tuple(row.actors),
         ancestors=tuple(TokenId(one) for one in row.ancestors),
         is_cut_off=row.is_cut_off,
+        epoch=row.epoch,
         capability=Capability(
             token_id=TokenId(row.token_id), tools=frozenset(row.tools), arguments=row.arguments
         )

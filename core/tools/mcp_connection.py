@@ -9,6 +9,7 @@ from typing import Any, cast
 import mcp_types
 import structlog
 from mcp import Client, MCPError
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import ValidationError
 
 from core.domain.eraser import LOG_KEY, Eraser
@@ -18,7 +19,8 @@ from core.errors import ToolFailed
 from core.ports import Clock
 from core.tools.mcp_allowed import AllowedUpstream
 from core.tools.mcp_definitions import sightings_of
-from core.tools.mcp_wire import FAULTS, Faults, over_http, over_pipes
+from core.tools.mcp_sieve import Sifted, missing_from
+from core.tools.mcp_wire import FAULTS, Faults, TransportStreams, over_http, over_pipes
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -70,6 +72,7 @@ class Connection:
         self._seen: Mapping[str, Sighting] = MappingProxyType({})
         self._failure: ToolFailed | None = None
         self._told_to_look = False
+        self._version = LATEST_HANDSHAKE_VERSION
         self.is_over = False
 
     async def own(self) -> None:
@@ -163,11 +166,12 @@ class Connection:
         upstream = self._upstream
         async with asyncio.timeout(upstream.connect_seconds) as patience:
             async with Client(
-                self._way(),
+                self._sifted(),
                 cache=None,
                 message_handler=self._hears,
                 read_timeout_seconds=upstream.connect_seconds,
             ) as client:
+                self._version = client.protocol_version
                 await self._look(client)
                 patience.reschedule(None)
                 self._used_at = self._clock.monotonic()
@@ -176,7 +180,12 @@ class Connection:
                 await self._until_over(client)
                 self._client = None
 
-    def _way(self) -> AbstractAsyncContextManager[Any]:  # Any: the SDK's ends have no public name
+    @asynccontextmanager
+    async def _sifted(self) -> AsyncGenerator[TransportStreams]:
+        async with self._way() as (read, write):
+            yield Sifted(read, version=lambda: self._version, most_tools=_MOST_TOOLS), write
+
+    def _way(self) -> AbstractAsyncContextManager[TransportStreams]:
         if self._upstream.url is not None:
             return over_http(self._upstream, secret=self._secret, egress=self._egress)
         return over_pipes(self._upstream, secret=self._secret)
@@ -215,18 +224,20 @@ class Connection:
             ToolFailed: ``upstream_too_large``: there is no end to them.
         """
         tools: list[mcp_types.Tool] = []
+        broken: set[str] = set()
         cursor: str | None = None
         for _ in range(_PAGES):
             page = await client.session.list_tools(
                 params=mcp_types.PaginatedRequestParams(cursor=cursor)
             )
             tools.extend(page.tools)
+            broken |= missing_from(page)
             cursor = page.next_cursor
-            if cursor is None or len(tools) > _MOST_TOOLS:
+            if cursor is None or len(tools) + len(broken) > _MOST_TOOLS:
                 break
-        if cursor is not None or len(tools) > _MOST_TOOLS:
+        if cursor is not None or len(tools) + len(broken) > _MOST_TOOLS:
             raise ToolFailed("upstream_too_large", upstream=self._upstream.name)
-        seen = sightings_of(self._upstream.name, tools, eraser=self._eraser)
+        seen = sightings_of(self._upstream.name, tools, broken=broken, eraser=self._eraser)
         self._seen = MappingProxyType({one.name: one for one in seen})
         await self._on_seen(seen)
 

@@ -12,6 +12,7 @@ from core.domain.credential import Credential
 from core.domain.ids import CredentialRef, PrincipalId, TenantId
 from core.errors import Forbidden, InvalidInput, Misconfigured, NotFound
 from core.ports import Clock
+from core.tools.faults import unstorable
 from core.vault import Keyring, Resealed
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -20,6 +21,8 @@ RESERVED: Final = "sallyport/"
 """How the names of credentials begin that the platform uses itself."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}", re.ASCII)
+# What no environment variable, header or file for people holds; a key in PEM has its line ends.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Shorter ones could not be told from other words where they must be blotted out of a result.
 _SHORTEST: Final = 8
 _LONGEST: Final = 65_536
@@ -96,7 +99,7 @@ class StoredVault:
         """Keep a credential, in place of one so named; see the port.
 
         Raises:
-            InvalidInput: ``invalid_credential_name``, ``invalid_secret``.
+            InvalidInput: ``invalid_credential_name``, ``invalid_secret``, ``unstorable_secret``.
             NotFound: the owner is nobody of this tenant.
             Misconfigured: ``master_key_missing``.
         """
@@ -215,10 +218,9 @@ class StoredVault:
 
 def _bytes(secret: str) -> bytes:
     """Return the secret as it is sealed; what is wrong with it is said without repeating it."""
-    try:
-        plaintext = secret.encode()
-    except UnicodeEncodeError:
-        plaintext = b""
+    if unstorable(secret) or _CONTROL.search(secret):
+        raise InvalidInput("unstorable_secret")
+    plaintext = secret.encode()
     if len(secret) < _SHORTEST or not 0 < len(plaintext) <= _LONGEST:
         raise InvalidInput("invalid_secret", shortest=_SHORTEST, longest=_LONGEST)
     return plaintext

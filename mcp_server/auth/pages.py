@@ -11,16 +11,17 @@ from starlette.responses import HTMLResponse, Response
 
 from core.domain.sign_in import SignedIn
 from core.errors import AuthorizationRefused, Forbidden, LimitReached, SallyportError
+from core.identity.attempts import Attempts
 from core.identity.authorization import ORDINARY_SCOPES, Asked, Authorization
 from core.identity.redirects import redirect_host
 from core.ports import Clock
 from core.words import sentence_of
-from mcp_server.auth.attempts import Attempts
 from mcp_server.auth.metadata import CONSENT_PATH
 from mcp_server.auth.sign_in import ConsentPages, SignIn
-from mcp_server.auth.wire import Parameters, form_of, parameters_of
+from mcp_server.auth.wire import Parameters, address_of, form_of, parameters_of
 
 _REQUESTS_A_MINUTE: Final = 120
+_REQUESTS_IN_ALL: Final = 1200
 _CONTENT: Final = "default-src 'none'; style-src 'self'"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -45,13 +46,14 @@ class BrowserPages:
         self._authorization = authorization
         self._sign_in = sign_in
         self._pages = pages
-        self._attempts = Attempts(most=_REQUESTS_A_MINUTE, seconds=60.0, clock=clock)
+        self._attempts = Attempts(
+            most=_REQUESTS_A_MINUTE, in_all=_REQUESTS_IN_ALL, seconds=60.0, clock=clock
+        )
 
     async def authorize(self, request: Request) -> Response:
         """Take a client's request (RFC 6749 section 4.1.1), and go on to the page."""
         try:
-            self._attempts.check(request)
-            self._attempts.count(request)
+            self._attempts.take(address_of(request))
             given = parameters_of(request.url.query)
             client, redirect_uri = await self._authorization.target(
                 given.wanted("client_id"), redirect_uri=given.get("redirect_uri")

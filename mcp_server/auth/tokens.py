@@ -12,14 +12,15 @@ from core.domain.authorization import Client, ClientAuth, Granted
 from core.domain.canonical import Json
 from core.errors import AuthorizationRefused, SallyportError
 from core.identity import delegation
+from core.identity.attempts import Attempts
 from core.identity.clients import Clients
 from core.identity.delegation import Delegations
 from core.identity.families import Families
 from core.ports import Clock
-from mcp_server.auth.attempts import Attempts
 from mcp_server.auth.exchange import exchanged
 from mcp_server.auth.wire import (
     Parameters,
+    address_of,
     answer,
     body_of,
     form_of,
@@ -29,6 +30,7 @@ from mcp_server.auth.wire import (
 )
 
 _REGISTRATIONS_AN_HOUR: Final = 200
+_REGISTRATIONS_IN_ALL: Final = 2000
 _FAILURES_A_MINUTE: Final = 60
 _GRANT_TYPES: Final = frozenset({"authorization_code", "refresh_token"})
 
@@ -61,7 +63,9 @@ class TokenEndpoints:
         self._delegations = delegations
         self._families = families
         self._clock = clock
-        self._registrations = Attempts(most=_REGISTRATIONS_AN_HOUR, seconds=3600.0, clock=clock)
+        self._registrations = Attempts(
+            most=_REGISTRATIONS_AN_HOUR, in_all=_REGISTRATIONS_IN_ALL, seconds=3600.0, clock=clock
+        )
         self._failures = Attempts(most=_FAILURES_A_MINUTE, seconds=60.0, clock=clock)
 
     async def register(self, request: Request) -> Response:
@@ -86,16 +90,16 @@ class TokenEndpoints:
         if request.method == "OPTIONS":
             return preflight()
         try:
-            attempts.check(request)
+            attempts.check(address_of(request))
             return await work(request)
         except SallyportError as error:
             if isinstance(error, AuthorizationRefused):
-                attempts.count(request)
+                attempts.count(address_of(request))
             _log.info("client.refused", at=request.url.path, code=error.code)
             return refusal(error)
 
     async def _register(self, request: Request) -> Response:
-        self._registrations.count(request)
+        self._registrations.count(address_of(request))
         try:
             told = _Registration.model_validate_json(await body_of(request))
             auth = ClientAuth(told.token_endpoint_auth_method or ClientAuth.BASIC)

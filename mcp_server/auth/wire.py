@@ -24,6 +24,11 @@ ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
 """Programs that run in a page may come to what no cookie opens: the Inspector is one."""
 
 
+def address_of(request: Request) -> str:
+    """Return the address that a request comes from, whatever its headers say."""
+    return request.client.host if request.client else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """The parameters of a request, each at most once, but for those that may come again."""

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import sys
 from collections.abc import Callable
 
 import click
@@ -15,6 +14,7 @@ from core.errors import InvalidInput, NotFound
 from core.tools.vault import RESERVED
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, table
+from sallyport.commands.secret import TakesSecret, read_secret
 from sallyport.commands.session import (
     as_option,
     parts_of_process,
@@ -28,26 +28,20 @@ COMMAND = click.Group("idp", help="Set the identity provider through which a ten
 
 _DOMAIN = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 _CREDENTIAL = f"{RESERVED}sign-in-provider"
-_LONGEST_SECRET = 10_000
 
 
 def _with_secret(answered: Callable[..., int]) -> Callable[..., int]:
-    """Have the client secret read first: at a prompt, or from standard input; never an argument."""
+    """Have the client secret read before anything else."""
 
     @functools.wraps(answered)
     def asked(*, public: bool, **given: object) -> int:
-        if public:
-            secret = None
-        elif sys.stdin.isatty():
-            secret = str(click.prompt("Client secret", hide_input=True, err=True))
-        else:
-            secret = sys.stdin.read(_LONGEST_SECRET).removesuffix("\n").removesuffix("\r")
+        secret = None if public else read_secret("Client secret")
         return answered(secret=secret, **given)
 
     return asked
 
 
-@COMMAND.command("set")
+@COMMAND.command("set", cls=TakesSecret)
 @tenant_option
 @click.option("--issuer", required=True, metavar="URL", help="As the provider writes it, exactly.")
 @click.option("--client-id", required=True, metavar="ID")
@@ -154,7 +148,7 @@ async def show(tenant: str) -> Answer:
 @tenant_option
 @answering
 async def remove(tenant: str) -> Answer:
-    """Take a provider's word no more; whoever signed in through it is signed out."""
+    """Take a provider's word no more; who signed in through it is signed out, clients and all."""
     async with parts_of_process() as parts:
         tenant_id = await tenant_named(parts, tenant)
         try:
@@ -162,13 +156,19 @@ async def remove(tenant: str) -> Answer:
         except NotFound as error:
             raise NotFound("no_identity_provider", tenant=tenant) from error
         ended = await parts.sign_in.sessions.revoke_of_provider(tenant_id)
+        clients = await parts.letting_in.end_all_by_provider(tenant_id)
         if provider.credential is not None:
             await parts.vault.remove(tenant_id, name=_CREDENTIAL)
-        document: dict[str, Json] = {"issuer": provider.issuer, "ended": ended}
+        document: dict[str, Json] = {
+            "issuer": provider.issuer,
+            "ended": ended,
+            "clients": clients,
+        }
         await note(parts, tenant_id, action="identity_provider.removed", content=document)
     return Answer(
         document=document,
-        shown=f"{tenant} has no identity provider any more; {ended} sessions were ended.",
+        shown=f"{tenant} has no identity provider any more; {ended} sessions and {clients} "
+        "connected clients were ended.",
     )
 
 

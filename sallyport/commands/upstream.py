@@ -1,6 +1,5 @@
 """Upstream MCP servers: connect them, look at their tools, accept what is fine."""
 
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,11 +17,11 @@ from core.domain.upstream_diff import difference, shown
 from core.upstreams import Upstreams, UpstreamView
 from core.words import sentence_for
 from sallyport.commands.answer import Answer, answering, table
+from sallyport.commands.secret import TakesSecret, read_secret
 from sallyport.commands.session import acting_as, as_option, parts_of_process, tenant_option
 
 COMMAND = click.Group("upstream", help="Connect upstream MCP servers, and accept their tools.")
 
-_LONGEST_SECRET = 1_000_000
 _STYLES = {"+": "green", "-": "red"}
 
 _upstream_argument = click.argument("upstream")
@@ -55,7 +54,7 @@ async def listed(tenant: str, email: str) -> Answer:
     )
 
 
-@COMMAND.command("connect")
+@COMMAND.command("connect", cls=TakesSecret)
 @_upstream_argument
 @tenant_option
 @as_option
@@ -65,7 +64,7 @@ async def listed(tenant: str, email: str) -> Answer:
 @answering
 async def connect(upstream: str, tenant: str, email: str, *, has_secret: bool) -> Answer:
     """Connect the tenant to a server; its tools wait until they are accepted."""
-    secret = _read_secret() if has_secret else None
+    secret = read_secret("Credential") if has_secret else None
     async with _acting(tenant, email) as (upstreams, caller):
         tools = await upstreams.connect(caller, upstream=upstream, secret=secret)
     return _tools(tools, none=f"Connected to {upstream}, which has no tools.")
@@ -177,12 +176,6 @@ async def disconnect(upstream: str, tenant: str, email: str) -> Answer:
     async with _acting(tenant, email) as (upstreams, caller):
         await upstreams.disconnect(caller, upstream=upstream)
     return Answer(document={"name": upstream}, shown=f"{tenant} is not connected to {upstream}.")
-
-
-def _read_secret() -> str:
-    if sys.stdin.isatty():
-        return str(click.prompt("Credential", hide_input=True, err=True))
-    return sys.stdin.read(_LONGEST_SECRET).removesuffix("\n").removesuffix("\r")
 
 
 def _tools(found: tuple[PinnedTool, ...], *, none: str) -> Answer:

@@ -1,7 +1,6 @@
 """The vault: set, list and remove credentials, and seal all of them under a new key."""
 
 import functools
-import sys
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -16,6 +15,7 @@ from core.vault import Resealed
 from sallyport import settings
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, table
+from sallyport.commands.secret import TakesSecret, read_secret
 from sallyport.commands.session import (
     limit_option,
     parts_of_process,
@@ -30,7 +30,6 @@ COMMAND = click.Group("vault", help="Keep the credentials that tools use; change
 _CREDENTIALS = "credentials"
 _PAGE = 1000
 _LONGEST_SECONDS = 10**9
-_LONGEST_SECRET = 1_000_000
 
 _owner_option = click.option(
     "--as", "email", metavar="E", help="Whose it is; everybody's in the company if unset."
@@ -38,23 +37,16 @@ _owner_option = click.option(
 
 
 def _with_secret(answered: Callable[..., int]) -> Callable[..., int]:
-    """Have the secret read before anything else: at a prompt, or from standard input.
-
-    Never from an argument: those are seen by everybody on the machine, and kept by shells.
-    """
+    """Have the secret read before anything else."""
 
     @functools.wraps(answered)
     def asked(**given: object) -> int:
-        if sys.stdin.isatty():
-            secret = str(click.prompt("Secret", hide_input=True, err=True))
-        else:
-            secret = sys.stdin.read(_LONGEST_SECRET).removesuffix("\n").removesuffix("\r")
-        return answered(secret=secret, **given)
+        return answered(secret=read_secret("Secret"), **given)
 
     return asked
 
 
-@COMMAND.command("set")
+@COMMAND.command("set", cls=TakesSecret)
 @click.argument("name")
 @tenant_option
 @_owner_option

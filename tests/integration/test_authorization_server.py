@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from core.domain.principal import Principal, Role
+from core.domain.sign_in import How
 from core.errors import Unauthenticated
 from core.store.database import Database
 from core.store.principals import StoredPeople
@@ -261,7 +262,6 @@ async def test_a_refresh_token_that_is_given_back_ends_the_sign_in(
         gone = await desk.post("/oauth/revoke", {"token": token, "client_id": who.client_id})
         assert gone.status_code == 200
     assert (await desk.caller(tokens["access_token"])).principal == alice
-    desk.parts.tokens.forget(tokens["access_token"])
     back = {"token": tokens["refresh_token"], "client_id": login.client_id}
     assert (await desk.post("/oauth/revoke", back)).status_code == 200
     with pytest.raises(Unauthenticated):
@@ -348,6 +348,27 @@ async def test_all_clients_of_a_person_end_at_once_and_nobody_elses(
     assert (await desk.caller(his["access_token"])).principal.id == bob.id
     assert (await desk.refresh(login, his["refresh_token"])).status_code == 200
     assert await end(alice.tenant_id, principal_id=alice.id, at=clock.now()) == 0
+
+
+async def test_what_a_provider_vouched_for_ends_with_it_and_nothing_else(
+    desk: Desk, alice: Principal, urls: Urls, clock: SteadyClock
+) -> None:
+    login, tokens = await desk.signed_in(alice, how=How.PROVIDER)
+    linked_login, linked = await desk.signed_in(alice)
+    waiting = await desk.login()
+    cookie = desk.parts.doorman.let_in(alice, how=How.PROVIDER)
+    code = await desk.code(waiting, cookie=cookie)
+    end = desk.parts.stored_families.end_all_by_provider
+    assert await end(alice.tenant_id, at=clock.now()) == 1
+    with pytest.raises(Unauthenticated):
+        await desk.caller(tokens["access_token"])
+    assert (await desk.refresh(login, tokens["refresh_token"])).status_code == 400
+    assert (await desk.redeem(waiting, code)).status_code == 400
+    assert (await desk.caller(linked["access_token"])).principal.id == alice.id
+    assert (await desk.refresh(linked_login, linked["refresh_token"])).status_code == 200
+    with psycopg.connect(urls.privileged) as connection:
+        connection.execute("update oauth_families set how = null where revoked_at is null")
+    assert await end(alice.tenant_id, at=clock.now()) == 1
 
 
 async def swept(desk: Desk, person: Principal, clock: SteadyClock) -> None:

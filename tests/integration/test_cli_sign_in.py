@@ -118,7 +118,7 @@ def test_a_provider_is_set_shown_and_removed_and_its_secret_is_told_nobody(
     assert len(cli.json("vault", "list", "--tenant=globex")["items"]) == 1
     removed = cli.json("idp", "remove", "--tenant=globex")
     assert cli.json("vault", "list", "--tenant=globex")["items"] == []
-    assert removed == {"issuer": issuer, "ended": 0}
+    assert removed == {"issuer": issuer, "ended": 0, "clients": 0}
     assert cli.json("idp", "remove", "--tenant=globex", code=1)["error"]["code"] == (
         "no_identity_provider"
     )
@@ -167,6 +167,34 @@ def test_a_provider_that_cannot_be_asked_is_not_kept(
     cli: CommandLine, address: str, code: str
 ) -> None:
     assert cli.json(*setting(address, "--public"), code=1)["error"]["code"] == code
+
+
+def test_a_person_is_disabled_listed_and_enabled(cli: CommandLine) -> None:
+    who = ("--tenant=acme", "--email=eve@acme.test")
+    cli.json("principal", "create", *who, "--role=member")
+    cli.json("token", "create", "--tenant=acme", "--as=eve@acme.test")
+    gone = cli.json("principal", "disable", *who)
+    assert (gone["email"], gone["tokens"], gone["clients"]) == ("eve@acme.test", 1, 0)
+    assert "0 sessions" in cli.run("principal", "disable", *who).out
+    refused = cli.json("token", "create", "--tenant=acme", "--as=eve@acme.test", code=1)
+    assert refused["error"]["code"] == "unknown_person"
+
+    first = cli.json("principal", "list", "--tenant=acme", "--limit=1")
+    rest = cli.json("principal", "list", "--tenant=acme", f"--cursor={first['next_cursor']}")
+    assert [one["email"] for one in first["items"]] == ["al@acme.test"]
+    assert rest["items"][0]["disabled_at"] == gone["disabled_at"]
+    assert "eve@acme.test" in cli.run("principal", "list", "--tenant=acme").out
+    assert cli.json("principal", "list", "--tenant=globex")["items"] == []
+
+    assert cli.json("principal", "enable", *who)["disabled_at"] is None
+    (token,) = cli.json("token", "list", "--tenant=acme", "--as=eve@acme.test")["items"]
+    assert token["revoked_at"] is not None
+    for command in ("disable", "enable"):
+        missing = cli.json("principal", command, "--tenant=globex", who[1], code=1)
+        assert missing["error"]["code"] == "unknown_person"
+    audit = cli.run("audit", "export", "--tenant=acme").out
+    assert '"principal.disabled"' in audit
+    assert '"principal.enabled"' in audit
 
 
 def test_an_account_is_forgotten(cli: CommandLine) -> None:

@@ -112,6 +112,21 @@ def test_an_upstreams_tool_is_switched_off_like_any_other(cli: CommandLine) -> N
     cli.run("tool", "enable", "web__add", "--tenant=acme")
 
 
+def test_a_broken_tool_says_why_and_the_others_can_be_called(
+    cli: CommandLine, server: Server
+) -> None:
+    server.become(broken=[{"name": "odd", "inputSchema": None}])
+    shown = cli.run("upstream", "connect", "web", *CAROL).out
+    assert "web__odd is not soundly defined at its server" in shown
+    assert "web__odd is not soundly defined" in cli.run("upstream", "diff", "web__odd", *CAROL).out
+    items = cli.json("upstream", "tools", "web", *CAROL)["items"]
+    faults = {row["name"]: row["fault"] for row in items}
+    assert (faults["web__odd"], faults["web__add"]) == ("upstream_definition_broken", None)
+    accepted = cli.json("upstream", "accept", "web", *CAROL, "--all-new")["items"]
+    assert {"web__add", "web__write"} <= {row["name"] for row in accepted}
+    assert "web__odd" not in {row["name"] for row in accepted}
+
+
 def test_only_an_admin_connects_and_only_what_is_allowed(cli: CommandLine) -> None:
     error = cli.json("upstream", "connect", "web", *ALICE, code=1)["error"]
     assert error["code"] == "missing_scope"

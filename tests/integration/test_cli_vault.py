@@ -79,6 +79,37 @@ def test_a_secret_that_is_none_is_refused(cli: CommandLine, given: str) -> None:
     assert refused["error"]["code"] == "invalid_secret"
 
 
+def test_a_secret_with_nul_leaves_nothing_behind(cli: CommandLine) -> None:
+    before = names(cli)
+    refused = cli.run("vault", "set", "nul", ACME, "--json", code=1, given=f"{SECRET}\x00")
+    assert refused.json["error"]["code"] == "unstorable_secret"
+    assert SECRET not in refused.out + refused.err
+    assert names(cli) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("vault", "set", "github", SECRET, ACME),
+        ("vault", "set", "github", f"--{SECRET}", ACME),
+        ("vault", "set", "github", ACME, f"--ttl={SECRET}"),
+        ("upstream", "connect", "web", ACME, AL, "--credential", SECRET),
+        ("idp", "set", ACME, "--issuer=https://x.test", "--client-id=x", "--domain=x.test", SECRET),
+    ],
+)
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_a_secret_in_the_wrong_place_is_not_repeated(
+    cli: CommandLine, wrong: tuple[str, ...], json: tuple[str, ...]
+) -> None:
+    said = cli.run(*wrong, *json, code=2)
+    assert SECRET not in said.out + said.err
+    assert "standard input" in said.out + said.err
+
+
+def test_what_is_missing_is_still_named(cli: CommandLine) -> None:
+    assert "--tenant" in cli.run("vault", "set", "github", code=2).err
+
+
 def test_the_list_goes_on_where_its_cursor_says(cli: CommandLine) -> None:
     cli.json("vault", "set", "one", ACME, given=SECRET)
     cli.json("vault", "set", "two", ACME, given=SECRET)

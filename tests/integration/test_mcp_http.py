@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from mcp_types.version import LATEST_MODERN_VERSION
+from sqlalchemy import func, update
 
 from core.domain.principal import Audience
+from core.store.tables import access_tokens
 from mcp_server.http import McpEndpoint
 from tests.databases import Urls
 from tests.loopback import http_client
@@ -85,6 +87,51 @@ async def test_a_token_that_is_not_valid_here_opens_nothing(world: World, kind: 
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
             assert refused.json()["error"]["code"] == "invalid_token"
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_projects", {}),
+        ("delete_task", {"task_id": "t"}),
+        ("start_run", {"task": "x"}),
+    ],
+)
+async def test_a_token_that_another_process_has_just_revoked_is_challenged(
+    world: World, era: str, tool: str, arguments: dict[str, str]
+) -> None:
+    acme = await world.company()
+    params: dict[str, object] = {"name": tool, "arguments": arguments}
+    headers: dict[str, str] = {}
+    if era == "modern":
+        params["_meta"] = MODERN_META
+        headers = MODERN_HEADERS | {"mcp-method": "tools/call", "mcp-name": tool}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with mcp_door(world) as door:
+        token = await door.token(acme.member)
+        seen = await door.post(LIST, authorization=bearer(token))
+        assert seen.status_code == 200
+        await revoke_elsewhere(world, acme)
+        refused = await door.post(call, authorization=bearer(token), **headers)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert await world.app.runs(acme.member, before=None, limit=5) == ()
+
+
+async def revoke_elsewhere(world: World, acme: Company) -> None:
+    async with world.assembly.database.for_tenant(acme.tenant.id) as connection:
+        await connection.execute(update(access_tokens).values(revoked_at=func.now()))
+
+
+async def test_what_a_tool_says_of_tokens_is_no_challenge(world: World) -> None:
+    acme = await world.company()
+    params: dict[str, object] = {"name": "invalid_token", "arguments": {}}
+    call: dict[str, object] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with mcp_door(world) as door:
+        answered = await door.post(call, authorization=bearer(await door.token(acme.member)))
+    assert "invalid_token" in answered.text
+    assert answered.status_code == 200
 
 
 async def test_no_token_is_challenged_without_an_error(world: World) -> None:

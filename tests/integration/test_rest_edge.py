@@ -12,6 +12,7 @@ import httpx2
 import psycopg
 import pytest
 from jsonschema import Draft202012Validator
+from sqlalchemy import func, update
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -22,6 +23,7 @@ from api.app import OPERATIONS
 from core.domain.principal import Audience
 from core.errors import LimitReached, Misconfigured
 from core.store.readiness import Readiness
+from core.store.tables import access_tokens
 from sallyport.assembly import Assembly
 from sallyport.http import http_app, serve
 from sallyport.metrics import Gauge
@@ -74,6 +76,33 @@ async def test_bad_tokens_get_one_and_the_same_answer(rest: Served) -> None:
     ((status, text, challenge),) = answers
     assert (status, json.loads(text)["code"]) == (401, "invalid_token")
     assert challenge == 'Bearer error="invalid_token"'
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tools/list_projects/calls", {"arguments": {}}),
+        ("/tools/create_task/calls", {"arguments": {"project_id": "p", "title": "t"}}),
+        ("/runs", {"task": "x"}),
+        ("/runs/00000000-0000-0000-0000-000000000000/cancel", {}),
+        (
+            "/approvals/00000000-0000-0000-0000-000000000000/decision",
+            {"decision": "approve", "digest": "d"},
+        ),
+    ],
+)
+async def test_nothing_is_done_with_a_token_that_another_process_has_just_revoked(
+    rest: Served, path: str, body: dict[str, object]
+) -> None:
+    acme = await rest.world.company()
+    token = await rest.world.token(acme.approver.principal)
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=rest.url, headers=headers) as http:
+        assert (await http.get("/api/v1/runs")).status_code == 200
+        async with rest.world.assembly.database.for_tenant(acme.tenant.id) as connection:
+            await connection.execute(update(access_tokens).values(revoked_at=func.now()))
+        answer = await http.post(f"/api/v1{path}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
 
 
 async def test_two_tokens_in_one_request_are_nobodys(rest: Served) -> None:

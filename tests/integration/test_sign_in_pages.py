@@ -66,6 +66,26 @@ async def test_a_link_signs_its_person_in_once(site: Site, acme: Company, browse
     assert told["code"] == "link_not_valid"
 
 
+async def test_whoever_tries_too_often_waits_whatever_they_say_of_their_address(
+    site: Site, browser: Browser
+) -> None:
+    for number in range(120):
+        forwarded = {
+            "x-forwarded-for": f"203.0.113.{number}",
+            "forwarded": f"for=203.0.113.{number}",
+        }
+        tried = await browser.http.get(f"{site.url}/signin/link/x", headers=forwarded)
+        assert tried.status_code == 401
+    for path in ("/signin", "/signin/link/y", "/signin/callback?state=x"):
+        held = await browser.http.get(f"{site.url}{path}", headers={"x-real-ip": "203.0.113.1"})
+        assert held.status_code == 429
+        assert 0 < int(held.headers["retry-after"]) <= 60
+    held = await browser.http.post(f"{site.url}/signin", data={"email": "al@acme.test"})
+    assert held.status_code == 429
+    leaving = await browser.http.post(f"{site.url}/signin/out", data={"form_token": "x"})
+    assert leaving.status_code == 403
+
+
 async def test_a_link_leads_back_to_what_it_was_needed_for(
     site: Site, acme: Company, browser: Browser
 ) -> None:
@@ -331,7 +351,7 @@ async def test_what_is_shown_cannot_be_markup(site: Site, acme: Company, browser
     evil = '"><img src=x onerror=alert(1)><script>alert(2)</script>\u202egpj'
     answer = await front.consent.render(
         Request({"type": "http", "headers": []}),
-        SignedIn(principal=acme.member.principal, session_id="s", csrf="c"),
+        SignedIn(principal=acme.member.principal, session_id="s", how=How.LINK, csrf="c"),
         client_name=evil,
         redirect_host=evil,
         scopes=("tools:call", evil),
@@ -366,7 +386,7 @@ async def test_consent_says_whether_the_answer_leaves_the_machine(
     consent = ConsentPages(Pages(), tenants=StoredPeople(database))
     answer = await consent.render(
         Request({"type": "http", "headers": []}),
-        SignedIn(principal=person, session_id="s", csrf="c"),
+        SignedIn(principal=person, session_id="s", how=How.LINK, csrf="c"),
         client_name="Client",
         redirect_host=host,
         scopes=(),

@@ -8,8 +8,6 @@ from sqlalchemy.exc import ProgrammingError
 from core.store import (
     authorization_tables,
     capability_tables,
-    chat_tables,
-    chat_tables,
     sign_in_tables,
     signing_tables,
     upstream_tables,

@@ -363,8 +363,37 @@ async def test_what_cannot_be_pinned_says_why(room: Room, upstream: str) -> None
         "die": None,
         "whoami": None,
         "bad_n_me_": "upstream_name_clash",
-        "remote": "upstream_schema_broken",
+        "remote": "upstream_definition_broken",
     }
+
+
+async def test_one_broken_definition_holds_that_tool_and_no_other(
+    room: Room, server: Server
+) -> None:
+    add, write = await room.tool("web", "add"), await room.tool("web", "write")
+    sound = {"type": "object"}
+    server.become(
+        without=["write"],
+        broken=[
+            {"name": "write", "inputSchema": "anything"},
+            {"name": "schemaless"},
+            {"name": "a_list", "inputSchema": {"type": "array"}},
+            {"name": "returns", "inputSchema": sound, "outputSchema": 7},
+            {"name": "hinted", "inputSchema": sound, "annotations": {"readOnlyHint": []}},
+            {"name": ["nested"], "inputSchema": sound},
+            {"name": "x" * 5000, "inputSchema": sound},
+            {"name": "deep", "inputSchema": {**sound, "a": json.loads("[" * 80 + "]" * 80)}},
+            "no tool at all",
+        ],
+    )
+    await room.tools.look(TENANT, upstream="web")
+    seen = room.records.seen[TENANT, "web"]
+    faults = {one.definition.name[:10]: one.fault for one in seen.values()}
+    for name in ("write", "schemaless", "a_list", "returns", "hinted", "deep"):
+        assert faults[name] == "upstream_definition_broken"
+    assert faults[""] == faults["x" * 10] == "upstream_name_illegal"
+    assert output_of(await room.use(add, a=1, b=2)) == {"sum": 3}
+    assert code_of(await room.use(write, text="hello")) == "upstream_changed"
 
 
 async def test_arguments_are_checked_against_the_pinned_schema(room: Room) -> None:

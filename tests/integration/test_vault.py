@@ -180,12 +180,23 @@ async def test_a_name_that_is_none_is_refused(place: Place, name: str) -> None:
         await place.vault.put(place.acme.id, name=name, secret=SECRET)
 
 
-@pytest.mark.parametrize("secret", ["", "7 chars", "x" * 65_537, "half a pair \ud800"])
+@pytest.mark.parametrize("secret", ["", "7 chars", "x" * 65_537])
 async def test_a_secret_that_is_none_is_refused_unrepeated(place: Place, secret: str) -> None:
     with pytest.raises(InvalidInput, match="invalid_secret") as refusal:
         await place.vault.put(place.acme.id, name="github", secret=secret)
     assert set(refusal.value.facts) == {"shortest", "longest"}
     assert refusal.value.__context__ is None
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\x7f", "\ud800"])
+async def test_a_secret_with_signs_that_are_no_text_is_refused_unrepeated(
+    place: Place, sign: str
+) -> None:
+    with pytest.raises(InvalidInput, match="unstorable_secret") as refusal:
+        await place.vault.put(place.acme.id, name="github", secret=f"{SECRET}{sign}")
+    assert not refusal.value.facts
+    assert refusal.value.__context__ is None
+    assert not await place.vault.page(place.acme.id)
 
 
 async def test_a_change_of_keys_loses_nothing_and_goes_on_where_it_was(place: Place) -> None:

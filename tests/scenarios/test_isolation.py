@@ -145,6 +145,7 @@ async def test_nothing_crosses_on_the_command_line(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @often(400)
 @given(attempt=ATTEMPTS)
 async def test_nothing_crosses_however_often_it_is_tried(

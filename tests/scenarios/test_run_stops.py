@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, update
 
 from core.domain.approval import Answer, ApprovalState
 from core.domain.event import EventKind
@@ -15,7 +14,6 @@ from core.domain.principal import Caller
 from core.domain.run import AgentVersion, Run, RunStatus, StopCause
 from core.domain.tool import CallState, Failed
 from core.errors import Conflict, Forbidden, ModelFailed, ModelOverloaded
-from core.store.tables import principals
 from tests.databases import Urls
 from tests.nouns import AGENT, an_answer
 from tests.waiting import until
@@ -30,12 +28,9 @@ async def place(urls: Urls, tmp_path: Path) -> AsyncGenerator[Workplace]:
 
 
 async def disable(place: Workplace, person: Caller) -> None:
-    async with place.assembly.database.for_tenant(person.tenant_id) as connection:
-        await connection.execute(
-            update(principals)
-            .where(principals.c.id == person.principal.id)
-            .values(disabled_at=func.now())
-        )
+    await place.assembly.enrolment.disable(
+        person.tenant_id, email=person.principal.email, at=place.assembly.clock.now()
+    )
 
 
 def ended(run: Run) -> tuple[RunStatus, str | None]:
