@@ -8,6 +8,7 @@ from sqlalchemy.exc import ProgrammingError
 from core.store import (
     authorization_tables,
     capability_tables,
+    chat_tables,
     sign_in_tables,
     signing_tables,
     upstream_tables,
@@ -22,6 +23,7 @@ from tests.databases import Urls
 _PARTS = (
     authorization_tables,
     capability_tables,
+    chat_tables,
     sign_in_tables,
     signing_tables,
     upstream_tables,
