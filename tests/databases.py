@@ -54,6 +54,7 @@ _HASTY = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
+    "autovacuum": "off",
     # What makes a stolen password hash slow to guess makes each of thousands of connections slow.
     "scram_iterations": "1",
 }

@@ -481,7 +481,7 @@ async def two(urls: Urls, tmp_path: Path) -> AsyncGenerator[Two]:
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     who=st.sampled_from(["member", "approver", "admin"]),
