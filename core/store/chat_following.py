@@ -129,7 +129,7 @@ class StoredFollowing:
 
     async def put_at(
         self, tenant_id: TenantId, *, approval_id: ApprovalId
-    ) -> tuple[PutQuestion, ...]:
+    ) -> Sequence[PutQuestion]:
         """Return where a question was put."""
         query = (
             select(chat_questions)
