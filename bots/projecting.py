@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -26,6 +27,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _LOOK_SECONDS: Final = 0.4
 _AT_ONCE: Final = 200
 _PIECES: Final = 1000
+_BELOW: Final = "The answer is below."
 
 
 class Surface(Protocol):
@@ -121,7 +123,7 @@ class Teller:
         except SallyportError:
             raise
         except Exception as error:  # noqa: BLE001 - a process's main loop: the others are told
-            _log.error("telling.failed", surface=self._renderer.surface, error=type(error).__name__)
+            _log.error("telling.failed", error=type(error).__name__)
 
     async def _tell_run(self, tenant_id: TenantId, *, run_id: RunId) -> None:
         followed = await self._following.followed(tenant_id, run_id=run_id)
@@ -132,14 +134,20 @@ class Teller:
         run = await self._runs.get(tenant_id, run_id=run_id)
         asked = await self._approvals.of_run(tenant_id, run_id=run_id)
         view = run_view(run, asked=asked, heard=await self._heard(run), sources=self._sources(run))
-        wish = Wish(
-            place=followed.place,
-            key=f"run:{run_id}",
-            kind=_kind_of(view),
-            payload=self._surfaces[followed.place.surface].run_payload(view, asker=followed.asker),
-        )
+        # Nobody is told of an edit: after a wait, the answer is a message of its own.
+        told = _in_two(view) if run.status.is_final and asked else {f"run:{run_id}": view}
+        surface = self._surfaces[followed.place.surface]
+        wishes = [
+            Wish(
+                place=followed.place,
+                key=key,
+                kind=_kind_of(part),
+                payload=surface.run_payload(part, asker=followed.asker),
+            )
+            for key, part in told.items()
+        ]
         await self._following.tell_run(
-            followed, wish=wish, upto=upto, has_ended=run.status.is_final
+            followed, wishes=wishes, upto=upto, has_ended=run.status.is_final
         )
 
     async def _heard(self, run: Run) -> str:
@@ -197,6 +205,12 @@ class Teller:
 def card_key(approval_id: ApprovalId, *, place: Place) -> str:
     """Return the key of a question's card at a place."""
     return f"approval:{approval_id}:{place.address}"
+
+
+def _in_two(view: RunView) -> dict[str, RunView]:
+    """Return the message that was followed, closed, and the answer beside it."""
+    closed = replace(view, text=_BELOW, problem="", sources=(), undoable=(), asks_feedback=False)
+    return {f"run:{view.run_id}": closed, f"run:{view.run_id}:answer": replace(view, lines=())}
 
 
 def _kind_of(view: RunView) -> Kind:
