@@ -1,6 +1,17 @@
 """The tables of the chat surfaces as SQLAlchemy sees them."""
 
-from sqlalchemy import ARRAY, Boolean, Column, FetchedValue, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    FetchedValue,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from core.store.tables import Moment, metadata
@@ -21,6 +32,7 @@ chat_workspaces = Table(
     Column("state", Text(), nullable=False),
     Column("approvals_channel", Text()),
     Column("installed_by", Uuid(), nullable=False),
+    Column("links_by_email", Boolean(), nullable=False, server_default=FetchedValue()),
     Column("installed_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("changed_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("deliverer", Text()),
@@ -79,7 +91,8 @@ outbox = Table(
     Column("surface", Text(), nullable=False),
     Column("workspace", Text(), nullable=False),
     Column("address", Text(), nullable=False),
-    Column("key", Text()),
+    Column("key", Text(), nullable=False),
+    Column("version", Integer(), nullable=False, server_default=FetchedValue()),
     Column("kind", Text(), nullable=False),
     Column("payload", JSONB(), nullable=False),
     Column("state", Text(), nullable=False, server_default=FetchedValue()),
@@ -123,5 +136,14 @@ chat_questions = Table(
     Column("surface", Text(), primary_key=True),
     Column("workspace", Text(), primary_key=True),
     Column("address", Text(), primary_key=True),
-    Column("shown", Text(), nullable=False),
+    Column("decides", Boolean(), nullable=False),
+)
+
+chat_news = Table(
+    "chat_news",
+    metadata,
+    Column("tenant_id", Uuid(), primary_key=True),
+    Column("approval_id", Uuid(), primary_key=True),
+    Column("version", BigInteger(), nullable=False, server_default=FetchedValue()),
+    Column("since", Moment, nullable=False, server_default=FetchedValue()),
 )

@@ -18,6 +18,8 @@ create table chat_workspaces (
   -- Where questions are put: a channel of the workspace; null: to each eligible person by themselves.
   approvals_channel text,
   installed_by uuid not null,
+  -- An admin of the tenant trusts the workspace's word on its people's email addresses.
+  links_by_email boolean not null default false,
   installed_at timestamptz not null default now(),
   changed_at timestamptz not null default now(),
   -- One process at a time delivers to a workspace, so that limits hold across processes.
@@ -68,10 +70,12 @@ alter table inbox
 create index inbox_due on inbox (due_at) where handled_at is null;
 create index inbox_waiting on inbox (tenant_id, surface, workspace, conversation, position) where handled_at is null;
 
--- What is to be delivered: the newest wish for one message (key), or something said once (key null).
+-- What is to be delivered: the newest wish for what one message (key) should be in the end.
 alter table outbox
   add column workspace text not null,
-  add column key text,
+  add column key text not null,
+  -- Rises with every newer wish, so that what was sent of an older one is not taken for this one.
+  add column version int not null default 1,
   add column kind text not null check (kind in ('approval', 'final', 'error', 'progress', 'private', 'home')),
   add column state text not null default 'waiting' check (state in ('waiting', 'delivered', 'dead')),
   add column error text,
@@ -80,7 +84,7 @@ drop index outbox_due;
 create index outbox_waiting on outbox (tenant_id, surface, workspace, due_at) where state = 'waiting';
 create index outbox_dead on outbox (tenant_id, created_at) where state = 'dead';
 -- One wish at a time for a message: a newer one takes its place before it is sent.
-create unique index outbox_newest on outbox (tenant_id, surface, workspace, key) where state = 'waiting' and key is not null;
+create unique index outbox_newest on outbox (tenant_id, surface, workspace, key) where state = 'waiting';
 
 -- What a surface holds of ours: where a message is, and what of it the platform has taken.
 create table chat_messages (
@@ -107,20 +111,42 @@ create table chat_runs (
   primary key (tenant_id, run_id),
   foreign key (tenant_id, run_id) references runs
 );
-create index chat_runs_open on chat_runs (tenant_id) where not ended;
+create index chat_runs_open on chat_runs (tenant_id, run_id) where not ended;
 create index chat_runs_at on chat_runs (tenant_id, surface, workspace, address);
 
--- A question that was put on a surface, and as what it was shown last.
+-- Questions that have changed since surfaces were told; a change while they are told leaves the row, newer.
+create table chat_news (
+  tenant_id uuid not null,
+  approval_id uuid not null,
+  version bigint not null default 1,
+  since timestamptz not null default now(),
+  primary key (tenant_id, approval_id)
+);
+
+-- Where a question was put on a surface.
 create table chat_questions (
   tenant_id uuid not null,
   approval_id uuid not null,
   surface text not null,
   workspace text not null,
   address text not null,
-  shown text not null,
+  decides boolean not null,
   primary key (tenant_id, approval_id, surface, workspace, address),
   foreign key (tenant_id, approval_id) references approvals
 );
+
+create function chat_news() returns trigger language plpgsql as $$
+begin
+  if exists (select from chat_workspaces w where w.tenant_id = new.tenant_id and w.state = 'active') then
+    insert into chat_news (tenant_id, approval_id)
+      values (new.tenant_id, case tg_table_name when 'decisions' then (to_jsonb(new) ->> 'approval_id')::uuid
+                             else (to_jsonb(new) ->> 'id')::uuid end)
+      on conflict (tenant_id, approval_id) do update set version = chat_news.version + 1;
+  end if;
+  return null;
+end $$;
+create trigger chat_news after insert or update on approvals for each row execute function chat_news();
+create trigger chat_news after insert on decisions for each row execute function chat_news();
 
 alter table identity_links
   add column email text,
@@ -130,6 +156,15 @@ grant select (tenant_id, surface, workspace, state) on chat_workspaces to sallyp
 grant select (tenant_id, id, due_at, handled_at, claimed_until) on inbox to sallyport_directory;
 grant select (tenant_id, state_hash) on chat_install_states to sallyport_directory;
 grant select (tenant_id, offer_hash) on chat_link_offers to sallyport_directory;
+grant select (tenant_id, surface, workspace, due_at, state) on outbox to sallyport_directory;
+grant select (tenant_id, run_id, surface, told_seq, told_text, ended) on chat_runs to sallyport_directory;
+grant select (tenant_id, approval_id, since) on chat_news to sallyport_directory;
+grant select (tenant_id, id, event_seq) on runs to sallyport_directory;
+grant select (tenant_id, run_id, step, seq) on run_text to sallyport_directory;
+create policy directory_reads on outbox for select to sallyport_directory using (true);
+create policy directory_reads on chat_runs for select to sallyport_directory using (true);
+create policy directory_reads on chat_news for select to sallyport_directory using (true);
+create policy directory_reads on run_text for select to sallyport_directory using (true);
 create policy directory_reads on chat_workspaces for select to sallyport_directory using (true);
 create policy directory_reads on inbox for select to sallyport_directory using (true);
 create policy directory_reads on chat_install_states for select to sallyport_directory using (true);
@@ -142,9 +177,28 @@ create function directory_workspace(p_surface text, p_workspace text) returns uu
   select w.tenant_id from chat_workspaces w where w.surface = p_surface and w.workspace = p_workspace
 $$;
 
-create function directory_chat_tenants(p_surface text) returns setof uuid
+create function directory_outbox_due(p_surface text, p_at timestamptz, p_limit int)
+  returns table (tenant_id uuid, workspace text)
   language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  select distinct w.tenant_id from chat_workspaces w where w.surface = p_surface and w.state = 'active'
+  select distinct o.tenant_id, o.workspace from outbox o
+  where o.surface = p_surface and o.state = 'waiting' and o.due_at <= p_at limit least(p_limit, 1000)
+$$;
+
+create function directory_chat_runs_due(p_surface text, p_limit int) returns table (tenant_id uuid, run_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select c.tenant_id, c.run_id from chat_runs c
+  join runs r on r.tenant_id = c.tenant_id and r.id = c.run_id
+  where c.surface = p_surface and not c.ended
+    and (r.event_seq > c.told_seq
+         or coalesce((select t.step * 100000 + t.seq from run_text t
+                      where t.tenant_id = c.tenant_id and t.run_id = c.run_id
+                      order by t.step desc, t.seq desc limit 1), 0) > c.told_text)
+  limit least(p_limit, 1000)
+$$;
+
+create function directory_chat_news(p_limit int) returns table (tenant_id uuid, approval_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select n.tenant_id, n.approval_id from chat_news n order by n.since limit least(p_limit, 1000)
 $$;
 
 create function directory_inbox_due(p_at timestamptz, p_limit int) returns table (tenant_id uuid)

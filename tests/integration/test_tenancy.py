@@ -83,7 +83,8 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         ).fetchall()
     assert {name for name, _, _ in definers} <= {
         "directory_alive_workers",
-        "directory_chat_tenants",
+        "directory_chat_news",
+        "directory_chat_runs_due",
         "directory_driven_by",
         "directory_due_approvals",
         "directory_due_segments",
@@ -93,6 +94,7 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         "directory_link_offer",
         "directory_oauth_code",
         "directory_oauth_refresh_token",
+        "directory_outbox_due",
         "directory_session",
         "directory_tenant",
         "directory_tenant_of_issuer",
