@@ -7,7 +7,6 @@ from typing import Final, Protocol, cast
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bots.outbox import ApiCall, Later, Never, Outcome, Took
 from bots.slack.delivering import is_of_workspace
@@ -18,6 +17,8 @@ from core.domain.ids import TenantId
 from core.errors import Misconfigured, NotFound, SallyportError
 
 _SECONDS: Final = 30.0
+# Slack takes their arguments from the address only.
+_READ: Final = frozenset({"conversations.history", "conversations.replies"})
 _TOO_MANY: Final = 429
 _BROKEN: Final = 500
 _REST_SECONDS: Final = 30.0
@@ -47,6 +48,25 @@ class Clients(Protocol):
     async def token_died(self, workspace: Workspace) -> bool:
         """Take note that Slack does not take the workspace's token any more."""
         ...
+
+
+class _Answer(Protocol):
+    """What the SDK, which leaves it untyped, returns."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    data: object
+
+
+class _Api(Protocol):
+    async def api_call(
+        self,
+        api_method: str,
+        *,
+        http_verb: str = "POST",
+        json: Mapping[str, object] | None = None,
+        params: Mapping[str, object] | None = None,
+    ) -> _Answer: ...
 
 
 class OfTenant(Protocol):
@@ -89,17 +109,21 @@ class Caller:
 
 
 async def _called(client: AsyncWebClient, call: ApiCall) -> Outcome:
+    api = cast("_Api", client)
     try:
         async with asyncio.timeout(_SECONDS):
-            answer = await client.api_call(call.method, json=dict(call.arguments))
+            if call.method in _READ:
+                answer = await api.api_call(call.method, http_verb="GET", params=call.arguments)
+            else:
+                answer = await api.api_call(call.method, json=call.arguments)
     except SlackApiError as error:
-        return _refused(cast("AsyncSlackResponse", error.response), call=call)
+        return _refused(cast("_Answer", error.response), call=call)
     except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError):
         return Later(code="slack_unreachable")
     return Took(answer=_plain(answer))
 
 
-def _refused(answer: AsyncSlackResponse, *, call: ApiCall) -> Outcome:
+def _refused(answer: _Answer, *, call: ApiCall) -> Outcome:
     """Return what an answer means that is no success: by its status, or ``ok: false`` under 200."""
     told = _plain(answer)
     code = str(told.get("error") or f"http_{answer.status_code}")[:100]
@@ -115,6 +139,5 @@ def _wait(headers: Mapping[str, str]) -> float:
     return min(3600.0, max(1.0, float(told))) if told.isdecimal() else _REST_SECONDS
 
 
-def _plain(answer: AsyncSlackResponse) -> JsonObject:
-    data: object = answer.data  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
-    return cast("JsonObject", data) if isinstance(data, dict) else {}
+def _plain(answer: _Answer) -> JsonObject:
+    return cast("JsonObject", answer.data) if isinstance(answer.data, dict) else {}
