@@ -52,7 +52,7 @@ class People:
         secret: str = SIGNING_SECRET,
     ) -> None:
         self._http = http
-        self._slack = slack
+        self.slack = slack
         self.at = at
         self._url = url
         self._secret = secret
@@ -104,7 +104,7 @@ class People:
         self, text: str, *, by: str, channel: str | None = None, name: str = "notes.txt"
     ) -> tuple[Message, Delivered]:
         file = f"F{self.at.number():08d}"
-        url = f"{self._slack.url}/files/{file}/{name}"
+        url = f"{self.slack.url}/files/{file}/{name}"
         shared = {"id": file, "name": name, "mimetype": "text/plain", "url_private": url}
         return await self.says(
             text, by=by, channel=channel, subtype="file_share", files=[shared], upload=False
@@ -276,7 +276,7 @@ class People:
         return self.at.users[user]
 
     def _response_url(self) -> str:
-        return f"{self._slack.url}/actions/{self.at.team}/{self.at.number()}"
+        return f"{self.slack.url}/actions/{self.at.team}/{self.at.number()}"
 
 
 def found_in(blocks: list[Json], action_id: str) -> tuple[str, Json]:
