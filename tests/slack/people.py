@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -40,7 +40,10 @@ class Delivered:
 
 
 class People:
-    """Everybody in one workspace. ``url`` is where Slack would send what they do."""
+    """Everybody in one workspace. ``url`` is where Slack would send what they do.
+
+    ``trigger``: where a click's trigger comes from; from the workspace, where none is given.
+    """
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class People:
         at: Workspace,
         url: str,
         secret: str = SIGNING_SECRET,
+        trigger: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
         self._http = http
         self.slack = slack
         self.at = at
         self._url = url
         self._secret = secret
+        self._trigger = trigger
 
     async def says(
         self,
@@ -183,7 +188,7 @@ class People:
         """
         blocks = place.blocks if isinstance(place, Message) else place.view["blocks"]
         block_id, element = found_in(seen if seen is not None else blocks, action_id)
-        payload = self._interaction("block_actions", by=by)
+        payload = await self._interaction("block_actions", by=by)
         if isinstance(place, View):
             payload |= events.in_view(self.at, place)
         else:
@@ -195,7 +200,7 @@ class People:
     async def submits(self, view: View, *, by: str, **values: str) -> Delivered:
         """Send a modal; ``values`` by block id. It closes, unless it is answered otherwise."""
         state = events.filled(view.view["blocks"], values)
-        payload = self._interaction("view_submission", by=by)
+        payload = await self._interaction("view_submission", by=by)
         payload["response_urls"] = []
         payload["view"] = events.in_view(self.at, view, values=state)["view"]
         delivered = await self.interacts(payload)
@@ -209,7 +214,7 @@ class People:
         return delivered
 
     async def closes(self, view: View, *, by: str) -> Delivered:
-        payload = self._interaction("view_closed", by=by) | {"is_cleared": False}
+        payload = (await self._interaction("view_closed", by=by)) | {"is_cleared": False}
         payload["view"] = view.told(team=self.at.team)
         self.at.views.pop(view.id, None)
         return await self.interacts(payload)
@@ -218,7 +223,7 @@ class People:
         self, callback_id: str, *, by: str, on: Message | None = None
     ) -> Delivered:
         """Use a shortcut: a global one, or one of a message's."""
-        payload = self._interaction("shortcut" if on is None else "message_action", by=by)
+        payload = await self._interaction("shortcut" if on is None else "message_action", by=by)
         payload |= {"callback_id": callback_id, "action_ts": self.at.ts()}
         if on is not None:
             told = events.in_message(self.at, on, response_url=self._response_url())
@@ -232,7 +237,7 @@ class People:
         """Type a slash command."""
         where = self.at.channels[channel] if channel is not None else self.at.im(by)
         form = events.command(self.at, text, name=name, by=self._user(by), channel=where)
-        form |= {"response_url": self._response_url(), "trigger_id": self.at.trigger(by)}
+        form |= {"response_url": self._response_url(), "trigger_id": await self._new_trigger(by)}
         return await self.sends_form(form)
 
     async def interacts(self, payload: Json, *, at: int | None = None) -> Delivered:
@@ -268,9 +273,12 @@ class People:
         where = channel or self.at.im(by).id
         return self.at.says(by, text, channel=where, thread_ts=thread_ts)
 
-    def _interaction(self, kind: str, *, by: str) -> Json:
-        trigger = self.at.trigger(by)
+    async def _interaction(self, kind: str, *, by: str) -> Json:
+        trigger = await self._new_trigger(by)
         return events.interaction(self.at, kind, by=self._user(by), trigger_id=trigger)
+
+    async def _new_trigger(self, by: str) -> str:
+        return self.at.trigger(by) if self._trigger is None else await self._trigger(by)
 
     def _user(self, user: str) -> User:
         return self.at.users[user]

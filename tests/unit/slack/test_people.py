@@ -1,25 +1,18 @@
 """What people do at Slack arrives as Slack sends it: Bolt itself takes it, seal and all."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
-from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
-from slack_bolt.app.async_app import AsyncApp
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from tests.loopback import http_client
 from tests.rest import listening
+from tests.slack.bolt import Heard, app_on
 from tests.slack.people import People
 from tests.slack.sdk import Json, client_of
 from tests.slack.web_api import serving
-from tests.slack.workspace import ALICE, BOB, GENERAL, SIGNING_SECRET, STRANGER, Slack
-
-Bolt = Any  # Bolt's types are partly unknown
+from tests.slack.workspace import ALICE, BOB, GENERAL, STRANGER, Slack
 
 BUTTON: Json = {
     "type": "button",
@@ -43,48 +36,6 @@ MODAL: Json = {
 }
 
 
-@dataclass(slots=True)
-class Heard:
-    """What Bolt made of it."""
-
-    bodies: list[Json] = field(default_factory=list[Json])
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{body['event']['type']}:{body['event'].get('subtype')}" for body in self.bodies]
-
-
-def app_on(slack: Slack, token: str, heard: Heard) -> Starlette:
-    """Return a plain Bolt application that hears everything."""
-    bolt: Bolt = AsyncApp(
-        token=token,
-        signing_secret=SIGNING_SECRET,
-        process_before_response=True,
-    )
-    bolt.client.base_url = slack.api_url
-
-    async def hear(body: Json, ack: Bolt) -> None:
-        heard.bodies.append(body)
-        await ack()
-
-    async def refuse(body: Json, ack: Bolt) -> None:
-        heard.bodies.append(body)
-        await ack(response_action="errors", errors={"reason": "Say more."})
-
-    kinds = ("message", "app_mention", "app_home_opened", "agent_session_stopped")
-    for kind in (*kinds, "app_uninstalled", "tokens_revoked"):
-        bolt.event(kind)(hear)
-    bolt.action("approve")(hear)
-    bolt.command("/agent")(hear)
-    bolt.shortcut("ask")(hear)
-    bolt.view("why")(refuse)
-    bolt.view_closed("why")(hear)
-    route = Route("/slack/events", AsyncSlackRequestHandler(bolt).handle, methods=["POST"])
-    made = Starlette(routes=[route])
-    made.state.stopping = asyncio.Event()
-    return made
-
-
 @dataclass(frozen=True, slots=True)
 class Met:
     people: People
@@ -95,7 +46,7 @@ class Met:
 async def meeting() -> AsyncGenerator[Met]:
     async with serving(Slack()) as slack, http_client() as http:
         at, heard = slack.company(), Heard()
-        async with listening(app_on(slack, at.token(), heard)) as url:
+        async with listening(app_on(heard, api_url=slack.api_url, token=at.token())) as url:
             people = People(http, slack=slack, at=at, url=f"{url}/slack/events")
             yield Met(people, heard)
 
