@@ -37,12 +37,14 @@ class ApiCall:
     """One call to the platform. ``before`` is noted as sent before it is made.
 
     What it notes lets ``next_call`` find out what became of a call whose answer never came.
+    ``or_else`` does nearly as well where the limits do not let this one go now.
     """
 
     method: str
     arguments: JsonObject
     uses: tuple[Use, ...] = ()
     before: JsonObject = field(default_factory=dict[str, "str | int"])
+    or_else: "ApiCall | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +256,9 @@ class _Workspace:
                 break
             call = self._platform.next_call(parcel)
             wait = self._limits.seconds_until(*call.uses) if call is not None else 0.0
+            if wait > 0 and call is not None and call.or_else is not None:
+                call = call.or_else
+                wait = self._limits.seconds_until(*call.uses)
             if wait > 0:
                 soonest = wait if soonest is None else min(soonest, wait)
                 continue
@@ -288,12 +293,15 @@ class _Workspace:
         if call is None:
             await self._records.delivered(parcel, at=self._clock.now())
             return
+        had = parcel.sent
         if call.before:
-            parcel = replace(parcel, sent={**parcel.sent, **call.before})
+            parcel = replace(parcel, sent={**had, **call.before})
             await self._records.sent(parcel, sent=parcel.sent)
         outcome = await self._platform.perform(parcel, call)
         match outcome:
             case Later():
+                if call.before and outcome.rate is not None:
+                    await self._records.sent(parcel, sent=had)  # it was surely not taken
                 await self._postpone(parcel, call=call, later=outcome)
             case Took() | Never():
                 sent = self._platform.sent_after(parcel, call, outcome)

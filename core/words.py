@@ -173,6 +173,17 @@ SENTENCES: Mapping[str, str] = {
     "upstream_tool_failed": "{tool} says that it failed.",
     "upstream_busy": "Too many calls of your company wait for the upstream server {upstream}.",
     "upstream_resting": "The upstream server {upstream} has failed too often in a row and is left alone for {seconds} seconds.",
+    # chat surfaces
+    "slack_not_signed": "This request does not prove that it comes from Slack: {detail}.",
+    "slack_unavailable": "Slack cannot be reached now ({detail}). Try again shortly.",
+    "slack_off": "Slack is not set up here. Set {key}, and what goes with it.",
+    "workspace_taken": "The workspace {name} belongs to another company here, and to one company only. That company must leave it first.",
+    "workspace_left": "The agent can do nothing in the workspace {name} any more ({state}). An admin must install it there again.",
+    "unknown_workspace": "There is no workspace {workspace} here. See those of a tenant with: sallyport slack workspaces.",
+    "install_needs_admin": "Only an admin of your company may connect it to a workspace.",
+    "install_expired": "This installation is over, or was begun in another browser or by somebody else. Begin it again.",
+    "install_denied": "The installation was not allowed there ({detail}). Nothing was changed.",
+    "install_failed": "The installation could not be completed: {detail}. Nothing was changed; begin it again.",
     # addresses that others name
     "address_refused": "The address {host} may not be called: {detail}.",
     "address_unreachable": "The address {host} cannot be reached now.",
@@ -207,6 +218,7 @@ SENTENCES: Mapping[str, str] = {
     "data_dir_not_usable": "The data folder {folder} cannot be used: {detail}.",
     "unknown_setting": "The setting {key} is not known.",
     "invalid_setting": "The setting {key} is not valid: {detail}.",
+    "missing_setting": "The setting {key} is missing: {detail}.",
     # the embedded PostgreSQL
     "embedded_start_failed": "{program} of the embedded PostgreSQL failed. See {log}.",
     "embedded_not_started": "The embedded PostgreSQL in {folder} is not started.",

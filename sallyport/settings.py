@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -56,6 +57,16 @@ def _from_tables(value: object) -> object:
     if not Path(value).is_file():
         raise ValueError("there is no such file")
     return _from_file(Path(value))
+
+
+def _web_api(url: str) -> str:
+    told = urlsplit(url)
+    is_loopback = told.hostname in {"127.0.0.1", "localhost", "::1"}
+    if told.scheme != "https" and not (told.scheme == "http" and is_loopback):
+        raise ValueError("it is https, or http on this machine")
+    if not told.hostname or told.username or told.query or told.fragment:
+        raise ValueError("it is no address of a Web API")
+    return url if url.endswith("/") else f"{url}/"
 
 
 class _Concern(BaseModel):
@@ -170,6 +181,34 @@ class WorkerSettings(_Concern):
     segments_per_tenant: int = Field(default=3, ge=1, le=1000)
 
 
+class SlackSettings(_Concern):
+    """The app at Slack; off where nothing is set. With an app token it needs no public URL."""
+
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_api_url: Annotated[str, AfterValidator(_web_api)] = "https://slack.com/api/"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        wanted = {
+            "slack_client_id": self.slack_client_id,
+            "slack_client_secret": self.slack_client_secret,
+            "slack_signing_secret": self.slack_signing_secret or self.slack_app_token,
+        }
+        if any(wanted.values()):
+            for key in (key for key, value in wanted.items() if not value):
+                detail = "Slack needs the app's client id, client secret and signing secret"
+                raise Misconfigured("missing_setting", key=_shown(key), detail=detail)
+        return self
+
+    @property
+    def is_on(self) -> bool:
+        """Whether people may talk to the agent in Slack."""
+        return self.slack_client_id is not None
+
+
 class LogSettings(_Concern):
     """What is logged, on standard error."""
 
@@ -186,6 +225,7 @@ class Settings(_Concern):
     models: ModelSettings = ModelSettings()
     upstreams: UpstreamsSettings = UpstreamsSettings()
     worker: WorkerSettings = WorkerSettings()
+    slack: SlackSettings = SlackSettings()
     log: LogSettings = LogSettings()
 
 
@@ -197,6 +237,7 @@ _CONCERNS: Mapping[str, type[_Concern]] = {
     "models": ModelSettings,
     "upstreams": UpstreamsSettings,
     "worker": WorkerSettings,
+    "slack": SlackSettings,
     "log": LogSettings,
 }
 _PLACE = {field: concern for concern, model in _CONCERNS.items() for field in model.model_fields}
@@ -212,7 +253,7 @@ def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = 
 
     Raises:
         Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
-            ``unknown_provider``, ``master_key_invalid``.
+            ``missing_setting``, ``unknown_provider``, ``master_key_invalid``.
     """
     found = os.environ if environment is None else environment  # noqa: TID251 - the one place
     values = _from_file((folder or Path()) / _FILE)
@@ -229,7 +270,7 @@ def of_values(values: Mapping[str, Any]) -> Settings:  # Any: each value is chec
 
     Raises:
         Misconfigured: ``unknown_setting`` or ``invalid_setting``, naming the key;
-            ``unknown_provider``, ``master_key_invalid``.
+            ``missing_setting``, ``unknown_provider``, ``master_key_invalid``.
     """
     nested: dict[str, dict[str, object]] = {concern: {} for concern in _CONCERNS}
     for key, value in values.items():

@@ -98,9 +98,9 @@ class StoredFollowing:
         return Progress(seq=row.event_seq, text=row.text or 0)
 
     async def tell_run(
-        self, followed: FollowedRun, *, wish: Wish, upto: Progress, has_ended: bool
+        self, followed: FollowedRun, *, wishes: Sequence[Wish], upto: Progress, has_ended: bool
     ) -> bool:
-        """Put the wish and move the cursor; False, and nothing is kept, where another was first."""
+        """Put the wishes and move the cursor; False, and nothing is, where another was first."""
         mine = and_(
             chat_runs.c.tenant_id == followed.tenant_id,
             chat_runs.c.run_id == followed.run_id,
@@ -116,7 +116,8 @@ class StoredFollowing:
         async with self._database.for_tenant(followed.tenant_id) as connection:
             if (await connection.execute(moved)).one_or_none() is None:
                 return False
-            await put_wish(connection, followed.tenant_id, wish=wish)
+            for wish in wishes:
+                await put_wish(connection, followed.tenant_id, wish=wish)
         return True
 
     async def news_of(self, tenant_id: TenantId, *, approval_id: ApprovalId) -> int | None:
@@ -129,7 +130,7 @@ class StoredFollowing:
 
     async def put_at(
         self, tenant_id: TenantId, *, approval_id: ApprovalId
-    ) -> tuple[PutQuestion, ...]:
+    ) -> Sequence[PutQuestion]:
         """Return where a question was put."""
         query = (
             select(chat_questions)

@@ -28,6 +28,7 @@ chat_workspaces = Table(
     Column("scopes", ARRAY(Text()), nullable=False),
     Column("sealed", LargeBinary()),
     Column("token_expires_at", Moment),
+    Column("renewed_until", Moment),
     Column("state", Text(), nullable=False),
     Column("approvals_channel", Text()),
     Column("installed_by", Uuid(), nullable=False),

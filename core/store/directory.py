@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 
+from core.domain.chat import Surface
 from core.domain.ids import ApprovalId, RunId, TenantId, TokenId
 from core.domain.principal import Tier
 from core.store.database import Database
@@ -97,6 +98,20 @@ class Directory:
         """Return whose refresh token this is, by its SHA-256; used and expired ones too."""
         return await self._owner(_REFRESH, token_hash)
 
+    async def workspace(self, surface: Surface, workspace: str) -> TenantId | None:
+        """Return whose workspace this is, whatever its state."""
+        rows = await self._rows(_WORKSPACE, surface=surface.value, workspace=workspace)
+        return TenantId(rows[0].tenant_id) if rows else None
+
+    async def chat_tenants(self, surface: Surface) -> tuple[TenantId, ...]:
+        """Return the tenants that have an active workspace on the surface; 1000 at most."""
+        rows = await self._rows(_CHAT_TENANTS, surface=surface.value)
+        return tuple(TenantId(row.id) for row in rows)
+
+    async def install_state(self, state_hash: bytes) -> TenantId | None:
+        """Return whose installation is under way by this state; whether it counts, it says."""
+        return await self._owner(_INSTALL_STATE, state_hash)
+
     async def due_segments(
         self, *, queued_seconds: float, stale_seconds: float, limit: int
     ) -> tuple[DueSegment, ...]:
@@ -163,6 +178,14 @@ _OF_ISSUER = (
 _CODE = "select id as tenant_id from directory_oauth_code(:hash) as id where id is not null"
 _REFRESH = (
     "select id as tenant_id from directory_oauth_refresh_token(:hash) as id where id is not null"
+)
+_WORKSPACE = (
+    "select id as tenant_id from directory_workspace(:surface, :workspace) as id"
+    " where id is not null"
+)
+_CHAT_TENANTS = "select id from directory_chat_tenants(:surface) as id order by id limit 1000"
+_INSTALL_STATE = (
+    "select id as tenant_id from directory_install_state(:hash) as id where id is not null"
 )
 _DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
 _DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"

@@ -12,6 +12,8 @@ create table chat_workspaces (
   -- Access and refresh token as one JSON text, sealed; null once the workspace is left.
   sealed bytea,
   token_expires_at timestamptz,
+  -- One process at a time renews the token: a refresh token is worth something once.
+  renewed_until timestamptz,
   state text not null check (state in ('active', 'uninstalled', 'token_revoked')),
   -- Where questions are put: a channel of the workspace; null: to each eligible person by themselves.
   approvals_channel text,

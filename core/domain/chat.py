@@ -1,0 +1,89 @@
+"""Where people talk to the agent: surfaces, and the workspaces there that belong to a tenant."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from core.domain.ids import PrincipalId, TenantId
+
+
+class Surface(StrEnum):
+    """A platform on which people talk to the agent."""
+
+    SLACK = "slack"
+    TEAMS = "teams"
+
+
+class WorkspaceState(StrEnum):
+    """Whether a workspace can be talked to."""
+
+    ACTIVE = "active"
+    UNINSTALLED = "uninstalled"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a state, not a token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What a platform says once somebody has installed the app there.
+
+    ``workspace`` is the platform's id of what was installed into: a Slack team, or the enterprise
+    of an install for a whole organisation. ``token_expires_at`` is None where the token does not.
+    """
+
+    surface: Surface
+    workspace: str
+    name: str
+    app: str
+    bot_user: str
+    scopes: tuple[str, ...]
+    token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    token_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A workspace of a tenant's. It is one tenant's alone, whatever became of it.
+
+    ``sealed`` holds its tokens, and is None once they are gone. ``approvals_channel`` is where
+    questions are put; None: to each person who may answer, by themselves.
+    """
+
+    tenant_id: TenantId
+    surface: Surface
+    workspace: str
+    name: str
+    app: str
+    bot_user: str
+    scopes: tuple[str, ...]
+    state: WorkspaceState
+    approvals_channel: str | None
+    installed_by: PrincipalId
+    installed_at: datetime
+    changed_at: datetime
+    token_expires_at: datetime | None
+    sealed: bytes | None = field(repr=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the app is installed there and has a token."""
+        return self.state is WorkspaceState.ACTIVE and self.sealed is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotTokens:
+    """What acts as the app's bot in a workspace, and what renews it."""
+
+    token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallState:
+    """An installation on its way to the platform and back, begun by an admin in one browser."""
+
+    tenant_id: TenantId
+    surface: Surface
+    principal_id: PrincipalId
+    browser_hash: bytes
+    expires_at: datetime
