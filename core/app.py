@@ -25,6 +25,7 @@ from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.handbook import Handbook
+from core.letters import Letters
 from core.ports import Clock, Decisions, People, Renew
 from core.reports import Reports
 from core.runs.stops import cause_of
@@ -64,12 +65,14 @@ class App:
         starter: Starter,
         reports: Reports,
         handbook: Handbook,
+        letters: Letters,
         clock: Clock,
         renew: Renew,
     ) -> None:
-        """Take the door, what is kept, and who starts runs; two parts answer for themselves."""
+        """Take the door, what is kept, and who starts runs; three parts answer for themselves."""
         self.reports = reports
         self.handbook = handbook
+        self.letters = letters
         self._door = door
         self._judge = judge
         self._runs = runs

@@ -28,6 +28,7 @@ from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
 from core.identity.signing import SigningKeys
 from core.identity.tokens import Tokens
+from core.letters import Letters
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import model_of
@@ -39,8 +40,10 @@ from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
+from core.store.chat_inbox import StoredInbox
 from core.store.chat_link_offers import StoredLinkOffers
 from core.store.chat_links import StoredLinks
+from core.store.chat_outbox import StoredOutbox
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
@@ -145,6 +148,12 @@ class Assembly:
             audit=self.journal,
             clock=self.clock,
             tellers={},
+        )
+        self.letters = Letters(
+            inbox=StoredInbox(self.database),
+            outbox=StoredOutbox(self.database),
+            journal=self.journal,
+            clock=self.clock,
         )
         self.sign_in = SignInParts(
             self.database,
@@ -286,6 +295,7 @@ class Assembly:
             ),
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             handbook=self.handbook,
+            letters=self.letters,
             clock=self.clock,
             renew=self.tokens.renew,
         )
