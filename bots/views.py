@@ -60,7 +60,7 @@ class RunView:
 
     ``text`` is what the agent says: as it comes while it works, the answer once it is done.
     ``needs`` is what people have to do, empty where nothing. ``problem`` says why it stopped.
-    Money in micro-dollars.
+    ``url`` is the run's page, if there is one. Money in micro-dollars.
     """
 
     run_id: RunId
@@ -75,6 +75,7 @@ class RunView:
     sources: tuple[Source, ...] = ()
     undoable: tuple[Undoable, ...] = ()
     asks_feedback: bool = False
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,8 @@ class ApprovalView:
     ``digest`` is the whole digest: cards show its first twelve characters, decisions carry it.
     ``scopes`` are those that an answer may have; ``url`` is the question's page, for details.
     ``may_edit``: the arguments can be changed before they are approved. ``mention`` holds
-    people's accounts on the surface whom the card is for. ``reminded`` counts reminders.
+    people's accounts on the surface whom the card is for. ``reminded`` counts reminders;
+    ``escalated_to`` says who was asked on top when nobody answered, empty where nobody was.
     """
 
     approval_id: ApprovalId
@@ -121,7 +123,9 @@ class ApprovalView:
     url: str | None
     scopes: tuple[GrantScope, ...] = (GrantScope.ONCE,)
     may_edit: bool = False
+    mention: tuple[str, ...] = ()
     reminded: int = 0
+    escalated_to: str = ""
     edited_by: str = ""
     closed_at: datetime | None = None
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 from approvals.decide import Decider
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
+from bots.linking import Linking
 from core.app import App
 from core.cedar import CedarPolicy
 from core.domain.ids import RunId, TenantId
@@ -38,6 +39,8 @@ from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
+from core.store.chat_link_offers import StoredLinkOffers
+from core.store.chat_links import StoredLinks
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
@@ -136,6 +139,13 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
+        self.linking = Linking(
+            StoredLinks(self.database),
+            offers=StoredLinkOffers(self.database),
+            audit=self.journal,
+            clock=self.clock,
+            tellers={},
+        )
         self.sign_in = SignInParts(
             self.database,
             directory=self.directory,
@@ -143,6 +153,7 @@ class Assembly:
             vault=self.vault,
             audit=self.journal,
             egress=self.egress,
+            offers=self.linking,
             clock=self.clock,
         )
         self.tokens = Tokens(

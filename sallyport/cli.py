@@ -30,6 +30,7 @@ _COMMANDS: Mapping[str, str] = {
     "tenant": "Create and list tenants.",
     "principal": "Create, list, disable and enable the people of a tenant.",
     "signin": "Sign people in by one-time links, and end their sessions.",
+    "account": "See and set whose an account on Slack or Teams is.",
     "idp": "Set the identity provider through which a tenant signs in.",
     "keys": "Change the key that signs tokens.",
     "token": "Make bearer tokens for HTTP and MCP.",

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 
 from console.browser import Site
 from console.deciding import DecidingPages
+from console.linking import LinkingPages, Offers
 from console.rendering import Pages
 from console.signin.consent import ConsentPages
 from console.signin.sign_in import SignInPages
@@ -51,11 +52,13 @@ class SignInParts:
         vault: Vault,
         audit: AuditSink,
         egress: Egress,
+        offers: Offers,
         clock: Clock,
     ) -> None:
         """Take what it all stands on; nobody is asked anything yet."""
         self._directory = directory
         self._people = people
+        self._offers = offers
         self._clock = clock
         stored = StoredSignIn(database, directory=directory)
         self.providers = StoredProviders(database)
@@ -85,10 +88,11 @@ class SignInParts:
             clock=self._clock,
         )
         deciding = DecidingPages(app=app, site=site, pages=pages, people=sign_in, clock=self._clock)
+        linking = LinkingPages(offers=self._offers, site=site, pages=pages, people=sign_in)
         return FrontPages(
             site=site,
             pages=pages,
             sign_in=sign_in,
             consent=ConsentPages(pages, tenants=self._people),
-            routes=(*sign_in.routes(), *deciding.routes(), pages.assets()),
+            routes=(*sign_in.routes(), *deciding.routes(), *linking.routes(), pages.assets()),
         )

@@ -25,6 +25,9 @@ from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.rest import listening
 from tests.world import Company, World, world_on
 
+# What a browser sends only where somebody has chosen it.
+_CHOSEN = frozenset({"radio", "checkbox"})
+
 SCRIPT = "scripts: [{contains: hello, turns: [{say: Hello.}]}]"
 
 
@@ -56,7 +59,9 @@ class _Reader(HTMLParser):
             self.links.append(told.get("href", ""))
         elif tag == "textarea" and self.forms:
             self.forms[-1][1][told["name"]] = ""
-        elif tag == "input" and self.forms and (told.get("type") != "radio" or "checked" in told):
+        elif (
+            tag == "input" and self.forms and (told.get("type") not in _CHOSEN or "checked" in told)
+        ):
             self.forms[-1][1][told["name"]] = told.get("value", "")
 
     def handle_data(self, data: str) -> None:

@@ -78,7 +78,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """What could be neither handled nor delivered; ``way`` is in or out, ``error`` a stable code."""
+    """What could not be handled (``way`` is in) or delivered (out); ``error`` is a stable code."""
 
     id: UUID
     way: str

@@ -59,6 +59,7 @@ chat_link_offers = Table(
     Column("workspace", Text(), nullable=False),
     Column("external_user", Text(), nullable=False),
     Column("shown_name", Text(), nullable=False),
+    Column("email", Text()),
     Column("expires_at", Moment, nullable=False),
     Column("used_at", Moment),
 )

@@ -66,6 +66,7 @@ identity_links = Table(
     Column("linked_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("email", Text()),
     Column("how", Text(), nullable=False, server_default=FetchedValue()),
+    Column("unlinked_at", Moment),
 )
 
 access_tokens = Table(

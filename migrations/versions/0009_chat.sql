@@ -50,6 +50,8 @@ create table chat_link_offers (
   workspace text not null,
   external_user text not null,
   shown_name text not null,
+  -- What the workspace knows as the account's address: where somebody here has it, it is theirs to link.
+  email text,
   expires_at timestamptz not null,
   used_at timestamptz,
   primary key (tenant_id, offer_hash)
@@ -150,7 +152,9 @@ create trigger chat_news after insert on decisions for each row execute function
 
 alter table identity_links
   add column email text,
-  add column how text not null default 'page' check (how in ('page', 'domain', 'provider'));
+  add column how text not null default 'page' check (how in ('page', 'domain', 'operator', 'provider')),
+  -- An account that was somebody's once is linked by no email again: only by its person, or an operator.
+  add column unlinked_at timestamptz;
 
 grant select (tenant_id, surface, workspace, state) on chat_workspaces to sallyport_directory;
 grant select (tenant_id, id, due_at, handled_at, claimed_until) on inbox to sallyport_directory;

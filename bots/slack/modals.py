@@ -1,0 +1,134 @@
+"""The forms: why not, with other arguments, asking about a message, what was wrong.
+
+A form carries ids only; what it is about is looked up anew when it comes back.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from slack_sdk.models.blocks import PlainTextInputElement, PlainTextObject
+from slack_sdk.models.views import View
+
+from bots.slack import actions, blocks
+from bots.slack.blocks import Block
+from bots.slack.cards import RISKS
+from bots.slack.fields import arguments_of, input_of
+from bots.slack.text import code, line, literal, plain
+from bots.views import ApprovalView
+from core.domain.canonical import JsonObject
+from core.domain.ids import RunId
+
+LONGEST_REASON: Final = 2000
+
+_TITLE: Final = 24
+_INPUTS: Final = 90
+_TASK: Final = 3000
+
+
+def deny_form(view: ApprovalView) -> JsonObject:
+    """Return the form that asks why; it may be sent without a reason."""
+    told = [
+        *_about(view),
+        blocks.typed(
+            "Reason",
+            element=_lines(longest=LONGEST_REASON, placeholder="What should be different?"),
+            block=actions.REASON,
+            hint="On record, and told to whoever asked. The agent reads it, too.",
+            optional=True,
+        ),
+    ]
+    return _form(
+        "Deny this call",
+        submit="Deny",
+        callback=actions.DENY_FORM,
+        ids=actions.of_approval(view.approval_id, digest=view.digest),
+        told=told,
+    )
+
+
+def edit_form(view: ApprovalView, *, schema: JsonObject, arguments: JsonObject) -> JsonObject:
+    """Return the form with an input for each of the call's arguments.
+
+    ``schema`` is the tool's input schema. What comes back is read by ``filled.typed_in``.
+    """
+    offered = arguments_of(schema)
+    made = [(one, input_of(one, arguments=arguments)) for one in offered[:_INPUTS]]
+    told = [*_about(view), *(block for _, block in made if block is not None)]
+    left = [one.label for one, block in made if block is None]
+    left += [one.label for one in offered[_INPUTS:]]
+    if left:
+        names = ", ".join(line(one, limit=60) for one in left[:10])
+        told.append(blocks.aside(f"⚠️ Not shown here, and kept as it is: {names}"))
+    told.append(
+        blocks.aside("Changed arguments are judged anew. What you see here is what is approved.")
+    )
+    return _form(
+        "Edit and approve",
+        submit="Approve",
+        callback=actions.EDIT_FORM,
+        ids=actions.of_approval(view.approval_id, digest=view.digest),
+        told=told,
+    )
+
+
+def ask_form(message: str, *, ids: Mapping[str, str]) -> JsonObject:
+    """Return the form that asks about somebody's message. ``ids`` say which one it is."""
+    said = literal(message, limit=1500).strip()
+    told = [
+        blocks.section("The agent reads this message as something to look at, not as an order:"),
+        blocks.quotation(said or "(a message without text)"),
+        blocks.typed(
+            "Your question",
+            element=_lines(longest=_TASK, placeholder="What do you want to know, or have done?"),
+            block=actions.ASKED,
+        ),
+    ]
+    return _form("Ask about this", submit="Ask", callback=actions.ASK_FORM, ids=ids, told=told)
+
+
+def feedback_form(run_id: RunId) -> JsonObject:
+    """Return the form that asks what was wrong with an answer."""
+    told = [
+        blocks.typed(
+            "What was wrong?",
+            element=_lines(longest=LONGEST_REASON, placeholder="Wrong, missing, too long, …"),
+            block=actions.REASON,
+            hint="Read by your company's admins.",
+            optional=True,
+        )
+    ]
+    return _form(
+        "Feedback",
+        submit="Send",
+        callback=actions.FEEDBACK_FORM,
+        ids=actions.of_run(run_id),
+        told=told,
+    )
+
+
+def _about(view: ApprovalView) -> tuple[Block, ...]:
+    facts = f"{RISKS[view.risk]} · {code(view.tool)} · asked by {line(view.requester, limit=100)}"
+    return (blocks.section(line(view.summary or view.tool)), blocks.aside(facts))
+
+
+def _lines(*, longest: int, placeholder: str) -> JsonObject:
+    return blocks.told(
+        PlainTextInputElement(
+            action_id=actions.TYPED, multiline=True, max_length=longest, placeholder=placeholder
+        )
+    )
+
+
+def _form(
+    title: str, *, submit: str, callback: str, ids: Mapping[str, str], told: Sequence[Block]
+) -> JsonObject:
+    view = View(
+        type="modal",
+        callback_id=callback,
+        title=PlainTextObject(text=plain(title, limit=_TITLE)),
+        submit=PlainTextObject(text=plain(submit, limit=_TITLE)),
+        close=PlainTextObject(text="Cancel"),
+        private_metadata=actions.carried(ids),
+        blocks=[dict(one) for one in told],
+    )
+    return blocks.told(view)

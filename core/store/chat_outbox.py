@@ -1,0 +1,239 @@
+"""What is to be delivered to chat surfaces: the newest wish for each message, and what was sent."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import and_, case, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.domain.canonical import JsonObject
+from core.domain.delivery import DeadLetter, Kind, Parcel, Place, Wish
+from core.domain.ids import TenantId
+from core.errors import NotFound
+from core.store.chat_tables import chat_messages, chat_workspaces, outbox
+from core.store.database import Database
+from core.store.rows import AnyRow
+
+_ORDER: Final = {kind.value: place for place, kind in enumerate(Kind)}
+# Spelled out: with a parameter in it, PostgreSQL does not know its index again.
+_WAITING: Final = text("state = 'waiting'")
+_RANK: Final = case(_ORDER, value=outbox.c.kind)
+
+
+async def put_wish(connection: AsyncConnection, tenant_id: TenantId, *, wish: Wish) -> None:
+    """Put a wish into a transaction; one for the same message that still waits is replaced."""
+    statement = upsert(outbox).values(
+        tenant_id=tenant_id,
+        id=uuid4(),
+        surface=wish.place.surface,
+        workspace=wish.place.workspace,
+        address=wish.place.address,
+        key=wish.key,
+        kind=wish.kind.value,
+        payload=wish.payload,
+    )
+    newer = statement.excluded
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "surface", "workspace", "key"],
+            index_where=_WAITING,
+            set_={
+                "payload": newer.payload,
+                "kind": newer.kind,
+                "address": newer.address,
+                "version": outbox.c.version + 1,
+            },
+        )
+    )
+
+
+class StoredOutbox:
+    """Wishes and what became of them, on PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database."""
+        self._database = database
+
+    async def wish(self, tenant_id: TenantId, *, wishes: Sequence[Wish]) -> None:
+        """Put wishes, all or none."""
+        async with self._database.for_tenant(tenant_id) as connection:
+            for one in wishes:
+                await put_wish(connection, tenant_id, wish=one)
+
+    async def lease(
+        self,
+        tenant_id: TenantId,
+        *,
+        surface: str,
+        workspace: str,
+        by: str,
+        now: datetime,
+        seconds: float,
+    ) -> bool:
+        """Be the only one who delivers to a workspace, for so long; False where another is."""
+        free = or_(
+            chat_workspaces.c.deliverer.is_(None),
+            chat_workspaces.c.deliverer == by,
+            chat_workspaces.c.delivers_until <= now,
+        )
+        query = (
+            update(chat_workspaces)
+            .where(
+                chat_workspaces.c.tenant_id == tenant_id,
+                chat_workspaces.c.surface == surface,
+                chat_workspaces.c.workspace == workspace,
+                free,
+            )
+            .values(deliverer=by, delivers_until=now + timedelta(seconds=seconds))
+            .returning(chat_workspaces.c.workspace)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return (await connection.execute(query)).one_or_none() is not None
+
+    async def let_go(self, tenant_id: TenantId, *, surface: str, workspace: str, by: str) -> None:
+        """Let another deliver at once."""
+        query = (
+            update(chat_workspaces)
+            .where(
+                chat_workspaces.c.tenant_id == tenant_id,
+                chat_workspaces.c.surface == surface,
+                chat_workspaces.c.workspace == workspace,
+                chat_workspaces.c.deliverer == by,
+            )
+            .values(deliverer=None, delivers_until=None)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            await connection.execute(query)
+
+    async def due(
+        self, tenant_id: TenantId, *, surface: str, workspace: str, now: datetime, limit: int
+    ) -> tuple[Parcel, ...]:
+        """Return what is to be delivered to a workspace now, the most pressing first."""
+        of_message = and_(
+            chat_messages.c.tenant_id == outbox.c.tenant_id,
+            chat_messages.c.surface == outbox.c.surface,
+            chat_messages.c.workspace == outbox.c.workspace,
+            chat_messages.c.key == outbox.c.key,
+        )
+        query = (
+            select(outbox, chat_messages.c.sent)
+            .outerjoin(chat_messages, of_message)
+            .where(
+                outbox.c.tenant_id == tenant_id,
+                outbox.c.surface == surface,
+                outbox.c.workspace == workspace,
+                outbox.c.state == "waiting",
+                outbox.c.due_at <= now,
+            )
+            .order_by(_RANK, outbox.c.created_at, outbox.c.id)
+            .limit(limit)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return tuple(_parcel(row) for row in (await connection.execute(query)).all())
+
+    async def sent(self, parcel: Parcel, *, sent: JsonObject) -> None:
+        """Note what the platform has of a message now."""
+        place = parcel.wish.place
+        statement = upsert(chat_messages).values(
+            tenant_id=parcel.tenant_id,
+            surface=place.surface,
+            workspace=place.workspace,
+            key=parcel.wish.key,
+            sent=sent,
+        )
+        async with self._database.for_tenant(parcel.tenant_id) as connection:
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant_id", "surface", "workspace", "key"],
+                    set_={"sent": statement.excluded.sent, "changed_at": func.now()},
+                )
+            )
+
+    async def delivered(self, parcel: Parcel, *, at: datetime) -> bool:
+        """Note that the message is as it was wished; False where a newer wish has come."""
+        return await self._close(parcel, state="delivered", delivered_at=at, error=None)
+
+    async def dead(self, parcel: Parcel, *, error: str) -> None:
+        """Give a wish up, newer ones of that message too; it can be replayed by hand."""
+        await self._change(parcel, state="dead", error=error)
+
+    async def again(self, parcel: Parcel, *, at: datetime, error: str, counts: bool = True) -> None:
+        """Have it tried again, at that time; ``error`` is why, ``counts`` whether it was a try."""
+        tried = outbox.c.attempts + int(counts)
+        await self._change(parcel, due_at=at, error=error, attempts=tried)
+
+    async def dead_letters(self, tenant_id: TenantId, *, limit: int) -> tuple[DeadLetter, ...]:
+        """Return what was given up, newest first."""
+        query = (
+            select(outbox)
+            .where(outbox.c.tenant_id == tenant_id, outbox.c.state == "dead")
+            .order_by(outbox.c.created_at.desc(), outbox.c.id)
+            .limit(limit)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return tuple(_letter(row) for row in (await connection.execute(query)).all())
+
+    async def replay(self, tenant_id: TenantId, *, letter: UUID) -> None:
+        """Have what was given up delivered after all, unless a newer wish for it waits.
+
+        Raises:
+            NotFound: ``not_found``: there is no such dead letter.
+        """
+        async with self._database.for_tenant(tenant_id) as connection:
+            mine = and_(outbox.c.tenant_id == tenant_id, outbox.c.id == letter)
+            row = (
+                await connection.execute(
+                    select(outbox).where(mine, outbox.c.state == "dead").with_for_update()
+                )
+            ).one_or_none()
+            if row is None:
+                raise NotFound("not_found", noun="dead letter")
+            await connection.execute(update(outbox).where(mine).values(state="delivered"))
+            await put_wish(connection, tenant_id, wish=_wish(row))
+
+    async def _close(self, parcel: Parcel, **values: object) -> bool:
+        mine = and_(outbox.c.tenant_id == parcel.tenant_id, outbox.c.id == parcel.id)
+        as_seen = outbox.c.version == parcel.version
+        query = update(outbox).where(mine, as_seen).values(**values).returning(outbox.c.id)
+        async with self._database.for_tenant(parcel.tenant_id) as connection:
+            return (await connection.execute(query)).one_or_none() is not None
+
+    async def _change(self, parcel: Parcel, **values: object) -> None:
+        mine = and_(outbox.c.tenant_id == parcel.tenant_id, outbox.c.id == parcel.id)
+        async with self._database.for_tenant(parcel.tenant_id) as connection:
+            await connection.execute(update(outbox).where(mine).values(**values))
+
+
+def _wish(row: AnyRow) -> Wish:
+    return Wish(
+        place=Place(surface=row.surface, workspace=row.workspace, address=row.address),
+        key=row.key,
+        kind=Kind(row.kind),
+        payload=cast("JsonObject", row.payload),
+    )
+
+
+def _parcel(row: AnyRow) -> Parcel:
+    return Parcel(
+        id=row.id,
+        version=row.version,
+        tenant_id=TenantId(row.tenant_id),
+        wish=_wish(row),
+        sent=cast("JsonObject", row.sent or {}),
+        attempts=row.attempts,
+    )
+
+
+def _letter(row: AnyRow) -> DeadLetter:
+    return DeadLetter(
+        id=row.id,
+        way="out",
+        place=_wish(row).place,
+        what=row.key,
+        error=row.error or "",
+        attempts=row.attempts,
+        at=row.created_at,
+    )
