@@ -82,7 +82,11 @@ class SlackApi:
                 there = self.url.replace("http", "ws").replace("/api/", "/socket")
                 answer = {"ok": True, "url": there} if ok else {"ok": False, "error": "not_authed"}
             case "auth.test":
-                answer |= {"token": request.headers["authorization"]}
+                token = request.headers["authorization"]
+                answer |= {"team_id": "T0001", "team": "Team T0001", "user_id": "U0BOT"}
+                answer |= {"bot_id": "B0001", "token": token}
+            case "bots.info":
+                answer |= {"bot": {"id": told["bot"], "app_id": "A0001", "user_id": "U0BOT"}}
             case _:
                 pass
         return web.json_response(answer)

@@ -15,7 +15,7 @@ from core.domain.chat import Surface, Workspace
 from core.errors import Misconfigured, NotFound, Unavailable
 from sallyport import settings
 from sallyport.assembly import Assembly
-from sallyport.commands.answer import Answer, answering, table
+from sallyport.commands.answer import Answer, answering, as_json_given, table
 from sallyport.commands.secret import TakesSecret, read_secret
 from sallyport.commands.session import (
     acting_as,
@@ -51,8 +51,9 @@ async def made(url: str | None, *, socket: bool, in_yaml: bool) -> Answer:
     if there is None and not socket:
         raise click.UsageError("Say where Slack reaches us: --url https://HOST; or use --socket.")
     document = manifest(there.rstrip("/") if there else None, socket_mode=socket)
-    # As it is, and not as a terminal would wrap and mark it.
-    click.echo(as_yaml(document) if in_yaml else as_json(document), err=_is_json())
+    if not as_json_given():
+        # As it is, and not as a terminal would wrap it.
+        click.echo(as_yaml(document) if in_yaml else as_json(document))
     return Answer(document=document)
 
 
@@ -211,20 +212,14 @@ async def _uninstalled(parts: Assembly, workspace: Workspace) -> str | None:
 
 async def _named(parts: Assembly, *, tenant: str, workspace: str) -> Workspace:
     tenant_id = await tenant_named(parts, tenant)
-    found = await parts.chat_workspaces.of_id(
-        tenant_id, surface=Surface.SLACK, workspace=workspace
-    )
+    found = await parts.chat_workspaces.of_id(tenant_id, surface=Surface.SLACK, workspace=workspace)
     if found is None:
         raise NotFound("unknown_workspace", workspace=workspace[:50])
     return found
 
 
-def _note(
-    workspace: Workspace, *, action: str, content: JsonObject, at: datetime
-) -> AuditRecord:
-    return audit_record(
-        workspace.tenant_id, at=at, action=action, actor=OPERATOR, content=content
-    )
+def _note(workspace: Workspace, *, action: str, content: JsonObject, at: datetime) -> AuditRecord:
+    return audit_record(workspace.tenant_id, at=at, action=action, actor=OPERATOR, content=content)
 
 
 def _told(workspace: Workspace) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Workspaces and their tokens: sealed, renewed once, wiped at the end, delivered to by one."""
+"""Workspaces and their tokens: sealed, renewed once, and wiped at the end."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -316,17 +316,3 @@ async def test_workspaces_are_listed_company_by_company(branch: Branch, database
     theirs = await branch.workspaces.of_id(ours, surface=Surface.SLACK, workspace="T0002")
     assert theirs is None
     assert await branch.workspaces.of_tenant(ours, surface=Surface.TEAMS) == ()
-
-
-async def test_one_process_at_a_time_delivers_to_a_workspace(branch: Branch) -> None:
-    workspace = await branch.installed()
-    hold, release = branch.workspaces.hold_delivery, branch.workspaces.release_delivery
-    assert await hold(workspace, deliverer="one", seconds=60)
-    assert await hold(workspace, deliverer="one", seconds=60)
-    assert not await hold(workspace, deliverer="two", seconds=60)
-    await release(workspace, deliverer="two")
-    assert not await hold(workspace, deliverer="two", seconds=60)
-    await release(workspace, deliverer="one")
-    # A hold that is over is anybody's.
-    assert await hold(workspace, deliverer="two", seconds=0)
-    assert await hold(workspace, deliverer="one", seconds=60)
