@@ -36,6 +36,7 @@ _COMMANDS: Mapping[str, str] = {
     "token": "Make bearer tokens for HTTP and MCP.",
     "vault": "Keep the credentials that tools use, and change the key that seals them.",
     "tool": "See the tools of a tenant, and switch them on and off.",
+    "slack": "Make the app at Slack, and see where it is installed.",
     "upstream": "Connect upstream MCP servers, and accept their tools.",
     "run": "Start, watch and cancel runs of the agent.",
     "call": "Call one tool, through the door.",
