@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from api.approvals import APPROVALS
 from api.auth import caller_of
 from api.calls import CALLS
+from api.letters import LETTERS
 from api.openapi import document_of
 from api.operations import JSON, Asked, Front, Operation
 from api.reports import REPORTS
@@ -18,7 +19,13 @@ from api.runs import RUNS
 
 PREFIX = "/api/v1"
 
-OPERATIONS: tuple[Operation, ...] = (*RUNS, *CALLS, *APPROVALS, *REPORTS)
+OPERATIONS: tuple[Operation, ...] = (
+    *RUNS,
+    *CALLS,
+    *APPROVALS,
+    *REPORTS,
+    *LETTERS,
+)
 """Operations of one address stand together."""
 
 

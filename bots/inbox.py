@@ -40,13 +40,23 @@ class Inbox:
     """
 
     def __init__(
-        self, *, surface: str, records: StoredInbox, directory: ChatDirectory, clock: Clock
+        self,
+        *,
+        surface: str,
+        records: StoredInbox,
+        directory: ChatDirectory,
+        clock: Clock,
+        look_seconds: float = _LOOK_SECONDS,
     ) -> None:
-        """Take which surface it is, and where arrivals are kept."""
+        """Take which surface it is, and where arrivals are kept.
+
+        ``look_seconds`` is how often it is looked for what no arrival in this process tells of.
+        """
         self._surface = surface
         self._records = records
         self._directory = directory
         self._clock = clock
+        self._look_seconds = look_seconds
         self._arrived = asyncio.Event()
         self._tenants: dict[str, tuple[TenantId, float]] = {}
 
@@ -156,7 +166,7 @@ class Inbox:
 
     async def _until_something_is_due(self) -> None:
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(self._look_seconds):
                 await self._arrived.wait()
         except TimeoutError:
             pass  # another process may have kept what it did not live to handle

@@ -316,12 +316,6 @@ class _Workspace:
         pause = later.seconds
         if pause is None:
             pause = min(_LONGEST_PAUSE_SECONDS, 2.0**parcel.attempts)
-        if later.rate is not None:
-            # The platform's own word on how busy we are is no failure of this message.
-            self._limits.pause(later.rate, seconds=pause)
-        elif parcel.attempts + 1 >= _TRIES:
-            await self._give_up(parcel, error=later.code)
-            return
         _log.info(
             "outbox.postponed",
             surface=self._platform.surface,
@@ -330,9 +324,14 @@ class _Workspace:
             code=later.code,
             seconds=pause,
         )
-        at = self._clock.now() + timedelta(seconds=pause)
-        counts = later.rate is None
-        await self._records.again(parcel, at=at, error=later.code, counts=counts)
+        if later.rate is not None:
+            # The platform's own word on how busy we are is no failure of this message.
+            self._limits.pause(later.rate, seconds=pause)
+        elif parcel.attempts + 1 < _TRIES:
+            at = self._clock.now() + timedelta(seconds=pause)
+            await self._records.again(parcel, at=at, error=later.code)
+        else:
+            await self._give_up(parcel, error=later.code)
 
     async def _give_up(self, parcel: Parcel, *, error: str) -> None:
         _log.warning(

@@ -41,6 +41,7 @@ from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
 from core.store.chat_link_offers import StoredLinkOffers
 from core.store.chat_links import StoredLinks
+from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
 from core.store.directory import Directory
@@ -114,6 +115,9 @@ class Assembly:
         )
         self.signing_keys = SigningKeys(
             StoredSigningKeys(self.database), keyring=self.cipher, clock=self.clock
+        )
+        self.chat_workspaces = StoredWorkspaces(
+            self.database, directory=self.directory, keyring=self.cipher
         )
         self.signed_tokens = _signed_tokens(self.signing_keys, public_url=settings.http.url)
         stored_tokens = StoredTokens(self.database, directory=self.directory)
@@ -226,7 +230,7 @@ class Assembly:
 
     def resealables(self) -> Sequence[Resealable]:
         """Return what keeps sealed rows beside the vault, for a change of the master key."""
-        return (self.signing_keys,)
+        return (self.signing_keys, self.chat_workspaces)
 
     def build_model(self) -> LanguageModel:
         """Return the language model, or the chain of them, that the settings name."""

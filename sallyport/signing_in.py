@@ -28,8 +28,13 @@ from core.vault import Vault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontPages:
-    """What people see in a browser; ``sign_in`` and ``consent`` are what MCP's sign-in wants."""
+    """What people see in a browser; ``sign_in`` and ``consent`` are what MCP's sign-in wants.
 
+    ``site`` and ``pages`` are for front doors that show pages of their own.
+    """
+
+    site: Site
+    pages: Pages
     sign_in: SignInPages
     consent: ConsentPages
     routes: Sequence[BaseRoute]
@@ -85,6 +90,8 @@ class SignInParts:
         deciding = DecidingPages(app=app, site=site, pages=pages, people=sign_in, clock=self._clock)
         linking = LinkingPages(offers=self._offers, site=site, pages=pages, people=sign_in)
         return FrontPages(
+            site=site,
+            pages=pages,
             sign_in=sign_in,
             consent=ConsentPages(pages, tenants=self._people),
             routes=(*sign_in.routes(), *deciding.routes(), *linking.routes(), pages.assets()),

@@ -9,7 +9,19 @@ from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
 from tests.builders import SteadyClock
 from tests.databases import CleanDatabases, Urls, build_template
+from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the option that writes snapshots down instead of comparing them."""
+    parser.addoption("--update-snapshots", action="store_true", help="write snapshots anew")
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Snapshots:
+    """Give the test what was kept of earlier answers."""
+    return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ class Workspace:
     """A workspace of a tenant's. It is one tenant's alone, whatever became of it.
 
     ``sealed`` holds its tokens, and is None once they are gone. ``approvals_channel`` is where
-    questions are put; None: to each person who may answer, by themselves.
+    questions are put; None: to each person who may answer, by themselves. ``links_by_email``: an
+    admin trusts what is said there of people's email addresses.
     """
 
     tenant_id: TenantId
@@ -58,6 +59,7 @@ class Workspace:
     scopes: tuple[str, ...]
     state: WorkspaceState
     approvals_channel: str | None
+    links_by_email: bool
     installed_by: PrincipalId
     installed_at: datetime
     changed_at: datetime

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,8 @@ from core.store.database import Database
 from core.store.rows import AnyRow
 
 _ORDER: Final = {kind.value: place for place, kind in enumerate(Kind)}
+# Spelled out: with a parameter in it, PostgreSQL does not know its index again.
+_WAITING: Final = text("state = 'waiting'")
 _RANK: Final = case(_ORDER, value=outbox.c.kind)
 
 
@@ -37,7 +39,7 @@ async def put_wish(connection: AsyncConnection, tenant_id: TenantId, *, wish: Wi
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["tenant_id", "surface", "workspace", "key"],
-            index_where=outbox.c.state == "waiting",
+            index_where=_WAITING,
             set_={
                 "payload": newer.payload,
                 "kind": newer.kind,

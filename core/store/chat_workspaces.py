@@ -379,6 +379,7 @@ def _workspace(row: AnyRow) -> Workspace:
         scopes=tuple(row.scopes),
         state=WorkspaceState(row.state),
         approvals_channel=row.approvals_channel,
+        links_by_email=row.links_by_email,
         installed_by=PrincipalId(row.installed_by),
         installed_at=row.installed_at,
         changed_at=row.changed_at,

@@ -47,6 +47,7 @@ _NAMES: Final = frozenset(
 )
 # Below these, libraries write down whole requests, statements with their parameters, or noise.
 _FOREIGN: Final = {
+    "aiohttp": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
@@ -55,6 +56,9 @@ _FOREIGN: Final = {
     # As errors, these write down what an upstream server has sent.
     "mcp.client": logging.CRITICAL,
     "mcp.shared": logging.CRITICAL,
+    # These quote what people wrote there, and what Slack has answered.
+    "slack_bolt": logging.CRITICAL,
+    "slack_sdk": logging.CRITICAL,
     "sqlalchemy": logging.WARNING,
 }
 _OURS: Final = ("api", "approvals", "bots", "console", "core", "mcp_server", "sallyport")
