@@ -75,6 +75,7 @@ from sallyport.clock import SystemClock
 from sallyport.letting_in import LettingIn
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
+from sallyport.telling import TELLERS
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
@@ -144,7 +145,7 @@ class Assembly:
             offers=StoredLinkOffers(self.database),
             audit=self.journal,
             clock=self.clock,
-            tellers={},
+            tellers=TELLERS,
         )
         self.sign_in = SignInParts(
             self.database,
