@@ -78,6 +78,7 @@ from sallyport.clock import SystemClock
 from sallyport.letting_in import LettingIn
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
+from sallyport.telling import TELLERS
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
@@ -147,7 +148,7 @@ class Assembly:
             offers=StoredLinkOffers(self.database),
             audit=self.journal,
             clock=self.clock,
-            tellers={},
+            tellers=TELLERS,
         )
         self.letters = Letters(
             inbox=StoredInbox(self.database),
