@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from approvals.decide import Decider
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
 from bots.linking import Linking
@@ -75,6 +74,7 @@ from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
+from sallyport.deciding import DecidingParts
 from sallyport.letting_in import LettingIn
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
@@ -82,6 +82,7 @@ from sallyport.telling import TELLERS
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
+_REMIND_SECONDS = 20.0
 _FORGET_SECONDS = 600.0
 
 
@@ -208,6 +209,17 @@ class Assembly:
             clock=self.clock,
         )
 
+        self.deciding = DecidingParts(
+            self.database,
+            approvals=self.approvals,
+            people=self.people,
+            runs=self.stored_runs,
+            judge=self.judge,
+            directory=self.directory,
+            clock=self.clock,
+            renew=self.tokens.renew,
+        )
+
     def reached_at(self, url: str) -> None:
         """Take the address that is known once a process listens: it stands in signed tokens."""
         for audience, resource in _resources(url).items():
@@ -284,9 +296,9 @@ class Assembly:
             judge=self.judge,
             people=self.people,
             runs=self.stored_runs,
-            approvals=self.approvals,
             events=self.events,
-            decisions=Decider(records=self.approvals, dispatcher=dispatcher, clock=self.clock),
+            questions=self.deciding.questions(dispatcher),
+            opinions=self.deciding.opinions,
             starter=Starter(
                 runs=self.stored_runs,
                 dispatcher=dispatcher,
@@ -297,6 +309,7 @@ class Assembly:
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             handbook=self.handbook,
             letters=self.letters,
+            absences=self.deciding.absences,
             clock=self.clock,
             renew=self.tokens.renew,
         )
@@ -371,6 +384,7 @@ class Assembly:
 
         return (
             Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
+            Job(name="remind", every_seconds=_REMIND_SECONDS, run=self.deciding.remind),
             Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
             Job(name="forget_sign_ins", every_seconds=_FORGET_SECONDS, run=self.letting_in.forget),
             Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
