@@ -95,6 +95,7 @@ SENTENCES: Mapping[str, str] = {
     "reason_too_long": "A reason has at most {limit} characters.",
     "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
     "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
+    "switch_needs_admin": "Only an admin may switch tools on and off for the company.",
     "needs_approval": "{tool} needs somebody's approval, and only a run can wait for it. Start a run for this.",
     "only_once": "This can be approved only once, not as a standing permission: it is {detail}.",
     "run_at_work": "The run is at work on something else right now. Try again in a moment.",
