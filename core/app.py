@@ -29,6 +29,7 @@ from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.handbook import Handbook
+from core.letters import Letters
 from core.opinions import Opinions
 from core.ports import Clock, People, Renew
 from core.questions import Questions
@@ -69,13 +70,15 @@ class App:
         starter: Starter,
         reports: Reports,
         handbook: Handbook,
+        letters: Letters,
         absences: Absences,
         clock: Clock,
         renew: Renew,
     ) -> None:
-        """Take the door, what is kept, and who starts runs; three parts answer for themselves."""
+        """Take the door, what is kept, and who starts runs; four parts answer for themselves."""
         self.reports = reports
         self.handbook = handbook
+        self.letters = letters
         self.absences = absences
         self._door = door
         self._judge = judge

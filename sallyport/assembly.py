@@ -27,6 +27,7 @@ from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
 from core.identity.signing import SigningKeys
 from core.identity.tokens import Tokens
+from core.letters import Letters
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import model_of
@@ -38,8 +39,10 @@ from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
+from core.store.chat_inbox import StoredInbox
 from core.store.chat_link_offers import StoredLinkOffers
 from core.store.chat_links import StoredLinks
+from core.store.chat_outbox import StoredOutbox
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
@@ -75,6 +78,7 @@ from sallyport.deciding import DecidingParts
 from sallyport.letting_in import LettingIn
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
+from sallyport.telling import TELLERS
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
@@ -145,7 +149,13 @@ class Assembly:
             offers=StoredLinkOffers(self.database),
             audit=self.journal,
             clock=self.clock,
-            tellers={},
+            tellers=TELLERS,
+        )
+        self.letters = Letters(
+            inbox=StoredInbox(self.database),
+            outbox=StoredOutbox(self.database),
+            journal=self.journal,
+            clock=self.clock,
         )
         self.sign_in = SignInParts(
             self.database,
@@ -298,6 +308,7 @@ class Assembly:
             ),
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             handbook=self.handbook,
+            letters=self.letters,
             absences=self.deciding.absences,
             clock=self.clock,
             renew=self.tokens.renew,

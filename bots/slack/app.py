@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Annotated, Any, Final, Protocol, Self, cast
 
 import structlog
+from pydantic import BaseModel, Field, model_validator
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -27,12 +28,37 @@ WORKSPACE: Final = "sallyport_workspace"
 # Bolt tells of these without asking whose they are; they come when nothing is left to ask with.
 _FAREWELLS: Final = frozenset({"app_uninstalled", "tokens_revoked"})
 _NOBODYS: Final = frozenset({"url_verification", "ssl_check"})
+_ODD: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _DONE, _NOT_FOUND, _FAILED = 200, 404, 500
 
 Listen = Callable[[AsyncApp], None]
 """Registers listeners."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+_Object = dict[str, Any]  # Any: looked into by whoever needs it
+
+
+class _Shape(BaseModel):
+    """As much of a payload as Bolt looks into without looking first."""
+
+    type: str | None = None
+    event: _Object = {}
+    view: _Object | None = None
+    message: _Object | None = None
+    actions: Annotated[list[_Object], Field(min_length=1)] | None = None
+    authorizations: list[_Object] | None = None
+    team: str | _Object | None = None
+    enterprise: str | _Object | None = None
+    user: str | _Object | None = None
+    channel: str | _Object | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type == "event_callback" and not self.event:
+            raise ValueError("an event without its event")
+        return self
 
 
 class KnownWorkspaces(Protocol):
@@ -94,7 +120,11 @@ class SlackEvents:
             _log.info("slack.dropped", kind=_kind(payload), reason="nobody is installed there")
             return BoltResponse(status=_DONE, body="")
         request.context[WORKSPACE] = workspace
-        response = await self._app.async_dispatch(request)
+        try:
+            response = await self._app.async_dispatch(request)
+        except _ODD:
+            # What listeners raise ends in _failed; this is Bolt's, which looked for more in it.
+            raise _malformed() from None
         if response.status == _NOT_FOUND:
             _log.info("slack.dropped", kind=_kind(payload), reason="nobody listens for it")
             return BoltResponse(status=_DONE, body="")
@@ -147,12 +177,16 @@ async def _failed(error: Exception) -> BoltResponse:
 
 
 def _request(payload: JsonObject, tried: Mapping[str, str]) -> AsyncBoltRequest:
-    # The mode says that the body is an object already; Bolt's own parser loses some.
     try:
+        _Shape.model_validate(payload)
+        # The mode says that the body is an object already; Bolt's own parser loses some.
         return AsyncBoltRequest(mode="socket_mode", body=dict(payload), headers=dict(tried))
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        detail = "it is none of Slack's shapes"
-        raise InvalidInput("malformed_body", detail=detail) from error
+    except _ODD:
+        raise _malformed() from None
+
+
+def _malformed() -> InvalidInput:
+    return InvalidInput("malformed_body", detail="it is none of Slack's shapes")
 
 
 def _kind(payload: Mapping[str, object]) -> str:

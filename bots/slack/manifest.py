@@ -100,7 +100,7 @@ def manifest(url: str | None, *, socket_mode: bool) -> JsonObject:
                 {
                     "command": COMMAND,
                     "description": "Ask the agent, or see what waits for you",
-                    "usage_hint": "[a task] | approvals | link | help",
+                    "usage_hint": "[what you want] | runs | approvals | tools | help",
                     "should_escape": True,
                     **({} if events is None else {"url": events}),
                 }

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Generator, Mapping
+from base64 import b64encode
+from collections.abc import Awaitable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Self, TypeVar, cast
@@ -21,11 +22,8 @@ from core.domain.chat import BotTokens, Installation, Surface
 from core.errors import InvalidInput, Unavailable
 
 _SECONDS: Final = 10
-DEAD_TOKEN: Final = frozenset(
-    {"account_inactive", "invalid_auth", "invalid_refresh_token", "not_authed", "token_revoked"}
-)
-"""What Slack says of a token that will never be good again."""
-
+# What Slack says of a refresh token that will never be good again.
+_DEAD: Final = frozenset({"account_inactive", "invalid_refresh_token", "token_revoked"})
 _PASSING: Final = frozenset(
     {
         "fatal_error",
@@ -83,6 +81,27 @@ class _Installed(_Renewed):
     def place(self) -> _Named:
         place = self.enterprise if self.is_enterprise_install else self.team
         return cast("_Named", place)
+
+
+class _Tested(_Told):
+    """What Slack answers about a token (auth.test)."""
+
+    team_id: _Id
+    team: str
+    user_id: _Id
+    bot_id: _Id
+    enterprise_id: _Id | None = None
+    is_enterprise_install: bool = False
+
+
+class _Bot(_Told):
+    app_id: _Id
+
+
+class _BotTold(_Told):
+    """What Slack answers about a bot (bots.info)."""
+
+    bot: _Bot
 
 
 class WebApi:
@@ -182,7 +201,7 @@ class WebApi:
         asked = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         answer = await self._oauth(asked)
         if isinstance(answer, str):
-            if answer in DEAD_TOKEN:
+            if answer in _DEAD:
                 return None
             raise Unavailable("slack_unavailable", detail=answer)
         told = _parsed(_Renewed, answer)
@@ -190,6 +209,32 @@ class WebApi:
             token=told.access_token, refresh_token=told.refresh_token or refresh_token
         )
         return tokens, told.expires_at(now)
+
+    async def of_token(self, token: str) -> Installation:
+        """Return what a bot token stands for that was made at Slack itself; it does not expire.
+
+        Raises:
+            InvalidInput: ``install_failed``, with what Slack says.
+            Unavailable: ``slack_unavailable``.
+        """
+        client = self.client(token)
+        tested = await self._answer(client.api_call("auth.test"))  # pyright: ignore[reportUnknownMemberType] - its arguments are untyped
+        if isinstance(tested, str):
+            raise InvalidInput("install_failed", detail=f"Slack says {tested}")
+        who = _parsed(_Tested, tested)
+        told = await self._answer(client.api_call("bots.info", data={"bot": who.bot_id}))  # pyright: ignore[reportUnknownMemberType] - its arguments are untyped
+        if isinstance(told, str):
+            raise InvalidInput("install_failed", detail=f"Slack says {told}")
+        place = who.enterprise_id if who.is_enterprise_install else who.team_id
+        return Installation(
+            surface=Surface.SLACK,
+            workspace=place or who.team_id,
+            name=who.team,
+            app=_parsed(_BotTold, told).bot.app_id,
+            bot_user=who.user_id,
+            scopes=(),
+            token=token,
+        )
 
     async def uninstall(self, token: str) -> None:
         """Take the app out of the workspace that the token is of.
@@ -212,14 +257,22 @@ class WebApi:
             Unavailable: ``slack_unavailable``.
         """
         client = self.client(None)
+        # Not the SDK's oauth_v2_access: it makes the header with a class that is on its way out.
+        told = f"{self._client_id}:{self._client_secret}".encode()
+        headers = {"Authorization": f"Basic {b64encode(told).decode()}"}
+        return await self._answer(
+            client.api_call("oauth.v2.access", data=dict(asked), headers=headers)  # pyright: ignore[reportUnknownMemberType] - its arguments are untyped
+        )
+
+    async def _answer(self, asked: Awaitable[AsyncSlackResponse]) -> Mapping[str, object] | str:
+        """Return Slack's answer, or the code of its no.
+
+        Raises:
+            Unavailable: ``slack_unavailable``.
+        """
         try:
             with _reached():
-                whole = {
-                    "client_id": self._client_id,
-                    "client_secret": self._client_secret,
-                    **asked,
-                }
-                response = await client.oauth_v2_access(**whole)  # pyright: ignore[reportUnknownMemberType] - its arguments are untyped
+                response = await asked
         except SlackApiError as error:
             code = error_of(error)
             if code in _PASSING:

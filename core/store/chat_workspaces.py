@@ -236,33 +236,6 @@ class StoredWorkspaces:
         async with self._database.for_tenant(workspace.tenant_id) as connection:
             return bool((await connection.execute(kept)).rowcount)
 
-    async def hold_delivery(self, workspace: Workspace, *, deliverer: str, seconds: float) -> bool:
-        """Take or keep the right to deliver there, for so long; False where another has it."""
-        held = (
-            update(chat_workspaces)
-            .where(
-                _is_this(workspace),
-                or_(
-                    chat_workspaces.c.deliverer.is_(None),
-                    chat_workspaces.c.deliverer == deliverer,
-                    chat_workspaces.c.delivers_until <= func.clock_timestamp(),
-                ),
-            )
-            .values(deliverer=deliverer, delivers_until=_later(seconds))
-        )
-        async with self._database.for_tenant(workspace.tenant_id) as connection:
-            return bool((await connection.execute(held)).rowcount)
-
-    async def release_delivery(self, workspace: Workspace, *, deliverer: str) -> None:
-        """Let another process deliver there, if it was this one."""
-        freed = (
-            update(chat_workspaces)
-            .where(_is_this(workspace), chat_workspaces.c.deliverer == deliverer)
-            .values(deliverer=None, delivers_until=None)
-        )
-        async with self._database.for_tenant(workspace.tenant_id) as connection:
-            await connection.execute(freed)
-
     async def reseal(self) -> Resealed:
         """Seal under the newest master key whatever is not, one workspace at a time.
 

@@ -143,3 +143,51 @@ def test_a_master_key_is_checked_at_once_and_never_shown(tmp_path: Path) -> None
     assert refusal.code == "master_key_invalid"
     assert "key 2 is not 32 bytes" in sentence_of(refusal)
     assert key[:20] not in sentence_of(refusal)
+
+
+SLACK = {
+    "SALLYPORT_SLACK_CLIENT_ID": "111.222",
+    "SALLYPORT_SLACK_CLIENT_SECRET": "very-secret",
+    "SALLYPORT_SLACK_SIGNING_SECRET": "very-secret-too",
+}
+
+
+def test_slack_is_off_until_it_is_set(tmp_path: Path) -> None:
+    assert not loaded(tmp_path).slack.is_on
+    settings = loaded(tmp_path, **SLACK)
+    assert settings.slack.is_on
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize("missing", sorted(SLACK))
+def test_slack_set_by_half_names_what_is_missing(tmp_path: Path, missing: str) -> None:
+    half = {key: value for key, value in SLACK.items() if key != missing}
+    error = refused(tmp_path, **half)
+    assert (error.code, error.facts["key"]) == ("missing_setting", missing)
+    assert "very-secret" not in sentence_of(error)
+
+
+def test_over_socket_mode_slack_signs_nothing(tmp_path: Path) -> None:
+    token = {"SALLYPORT_SLACK_APP_TOKEN": "xapp-1"}
+    keys = {key: value for key, value in SLACK.items() if "SIGNING" not in key}
+    assert loaded(tmp_path, **keys, **token).slack.is_on
+    assert refused(tmp_path, **token).facts["key"] == "SALLYPORT_SLACK_CLIENT_ID"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://slack.example/api/",
+        "ftp://slack.example/",
+        "slack.example",
+        "https://",
+        "https://u:p@slack.example/",
+        "https://slack.example/?a=b",
+    ],
+)
+def test_another_web_api_is_https_or_on_this_machine(tmp_path: Path, url: str) -> None:
+    error = refused(tmp_path, SALLYPORT_SLACK_API_URL=url)
+    assert (error.code, error.facts["key"]) == ("invalid_setting", "SALLYPORT_SLACK_API_URL")
+    here = loaded(tmp_path, SALLYPORT_SLACK_API_URL="http://127.0.0.1:4010/api")
+    assert here.slack.slack_api_url == "http://127.0.0.1:4010/api/"
