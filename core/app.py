@@ -89,6 +89,7 @@ class App:
         self.approvals = questions.page
         self.pending_for = questions.pending_for
         self.asked = questions.asked
+        self.whom_to_ask = questions.whom_to_ask
         self.preview_edit = questions.preview_edit
         self.decide = questions.decide
         self._opinions = opinions

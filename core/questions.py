@@ -68,6 +68,10 @@ class Questions:
         _need(caller, "approvals:read")
         return await self._decisions.asked(await self.one(caller, approval_id=approval_id))
 
+    async def whom_to_ask(self, approval: Approval) -> tuple[Principal, ...]:
+        """Return who may decide a question now, for a surface that tells them of it."""
+        return tuple(one.person for one in await self._decisions.asked(approval))
+
     async def preview_edit(
         self, caller: Caller, *, approval_id: ApprovalId, arguments: JsonObject
     ) -> Edit:
