@@ -319,7 +319,9 @@ def _at(ordered: Sequence[float], share: float) -> float:
 def main(**given: Any) -> None:  # noqa: ANN401 - a plan's, by click
     """Offer a load to a server, and print how it took it as one line of JSON."""
     gc.disable()  # it would stop the load for longer than an answer takes
-    sys.stdout.write(f"{json.dumps(uvloop.run(offer(Plan(**given))))}\n")
+    told = memoryview(f"{json.dumps(uvloop.run(offer(Plan(**given))))}\n".encode())
+    while told:  # unbuffered, a pipe takes a part of it at a time
+        told = told[os.write(sys.stdout.fileno(), told) :]
 
 
 if __name__ == "__main__":
