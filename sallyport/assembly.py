@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
-from bots.linking import Linking
 from core.app import App
 from core.cedar import CedarPolicy
 from core.domain.ids import RunId, TenantId
@@ -40,8 +39,6 @@ from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
 from core.store.chat_inbox import StoredInbox
-from core.store.chat_link_offers import StoredLinkOffers
-from core.store.chat_links import StoredLinks
 from core.store.chat_outbox import StoredOutbox
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
@@ -76,9 +73,9 @@ from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.deciding import DecidingParts
 from sallyport.letting_in import LettingIn
+from sallyport.linking import linking_on
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
-from sallyport.telling import TELLERS
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
@@ -144,13 +141,7 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
-        self.linking = Linking(
-            StoredLinks(self.database),
-            offers=StoredLinkOffers(self.database),
-            audit=self.journal,
-            clock=self.clock,
-            tellers=TELLERS,
-        )
+        self.linking = linking_on(self.database, audit=self.journal, clock=self.clock)
         self.letters = Letters(
             inbox=StoredInbox(self.database),
             outbox=StoredOutbox(self.database),

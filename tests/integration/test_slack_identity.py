@@ -141,6 +141,7 @@ async def acme(database: Database, clock: SteadyClock, slack: Slack) -> Acme:
         scopes=(),
         state=WorkspaceState.ACTIVE,
         approvals_channel=None,
+        links_by_email=False,
         installed_by=bob.id,
         installed_at=clock.now(),
         changed_at=clock.now(),
