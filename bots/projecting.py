@@ -1,6 +1,7 @@
 """Telling surfaces what happens: from the journal to wishes, with a cursor that moves with them."""
 
 import asyncio
+import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -123,7 +124,10 @@ class Teller:
         except SallyportError:
             raise
         except Exception as error:  # noqa: BLE001 - a process's main loop: the others are told
-            _log.error("telling.failed", error=type(error).__name__)
+            # Where it happened, and not what was being told.
+            frames = traceback.extract_tb(error.__traceback__)[-5:]
+            at = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+            _log.error("telling.failed", error=type(error).__name__, at=at)
 
     async def _tell_run(self, tenant_id: TenantId, *, run_id: RunId) -> None:
         followed = await self._following.followed(tenant_id, run_id=run_id)
