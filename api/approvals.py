@@ -2,10 +2,18 @@
 
 from starlette.responses import Response
 
-from api.models import ApprovalsPage, ApprovalsQuery, ApprovalView, Decide, Nothing
+from api.models import (
+    ApprovalsPage,
+    ApprovalsQuery,
+    ApprovalView,
+    Decide,
+    EditArguments,
+    EditView,
+    Nothing,
+)
 from api.operations import Asked, Operation, get, post, reply
 from api.paging import cursor_of, place_of
-from api.views import approval_view
+from api.views import approval_view, edit_view
 from core.domain.ids import ApprovalId
 
 
@@ -42,8 +50,18 @@ async def decide(asked: Asked, body: Decide) -> Response:
         digest=body.digest,
         scope=body.scope,
         reason=body.reason,
+        arguments=body.arguments,
+        edited_digest=body.edited_digest,
     )
     return reply(approval_view(decided))
+
+
+async def preview_edit(asked: Asked, body: EditArguments) -> Response:
+    """Return what the call would be with other arguments; nothing is changed."""
+    edit = await asked.app.preview_edit(
+        asked.caller, approval_id=_approval_id(asked), arguments=body.arguments
+    )
+    return reply(edit_view(edit))
 
 
 def _approval_id(asked: Asked) -> ApprovalId:
@@ -75,9 +93,19 @@ APPROVALS: tuple[Operation, ...] = (
         decide,
         body=Decide,
         name="decide",
-        summary="Decide an approval.",
+        summary="Decide an approval, of other arguments if need be.",
         scope="approvals:decide",
         answers={200: (ApprovalView,)},
+        refusals=(404, 409),
+    ),
+    post(
+        "/approvals/{approval_id}/preview",
+        preview_edit,
+        body=EditArguments,
+        name="preview_edit",
+        summary="See what a call would be with other arguments.",
+        scope="approvals:decide",
+        answers={200: (EditView,)},
         refusals=(404, 409),
     ),
 )

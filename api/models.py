@@ -58,6 +58,27 @@ class Decide(Input):
     reason: str = Field(
         default="", max_length=_REASON_LENGTH, description="Why, for the requester."
     )
+    arguments: dict[str, JsonValue] | None = Field(
+        default=None, description="All arguments of the call as you approve it, if not as it is."
+    )
+    edited_digest: str | None = Field(
+        default=None,
+        max_length=_NAME_LENGTH,
+        description="The digest of the edit that you have looked at, with arguments.",
+    )
+
+
+class EditArguments(Input):
+    """A call that is asked about, as it might be instead."""
+
+    arguments: dict[str, JsonValue] = Field(description="All arguments, not only changed ones.")
+
+
+class GiveFeedback(Input):
+    """What somebody thinks of what a run came to; the last word counts."""
+
+    good: StrictBool
+    reason: str = Field(default="", max_length=_REASON_LENGTH, description="Why, if you like.")
 
 
 class PageQuery(Input):
@@ -126,6 +147,8 @@ class StepCall(Output):
     call_id: UUID
     tool: str
     arguments: JsonDict
+    edited_by: str | None = Field(description="The approver who changed the arguments.")
+    original_arguments: JsonDict | None = Field(description="As they were asked for, if changed.")
     status: str
     result: JsonDict | None
     error: Fault | None
@@ -148,6 +171,22 @@ class StepView(Output):
     calls: list[StepCall]
 
 
+class SourceView(Output):
+    """A document that a run's answer rests on."""
+
+    id: str
+    title: str
+
+
+class FeedbackView(Output):
+    """What somebody thinks of what a run came to."""
+
+    by: str
+    good: bool
+    reason: str
+    given_at: datetime
+
+
 class RunView(Output):
     """A run; lists leave its steps out."""
 
@@ -164,6 +203,8 @@ class RunView(Output):
     cost_micros: int
     budget_micros: int
     steps: list[StepView]
+    sources: list[SourceView] = Field(description="Documents that its tools have read or found.")
+    feedback: list[FeedbackView]
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -238,6 +279,8 @@ class DecisionView(Output):
     decision: Answer
     scope: GrantScope
     reason: str
+    digest: str = Field(description="What it answers; it counts while that is the approval's own.")
+    in_place_of: str | None = Field(description="Who was away, if a deputy answered for them.")
     via: str
     decided_at: datetime
 
@@ -253,6 +296,8 @@ class ApprovalView(Output):
     tool_version: int
     risk: Risk
     arguments: JsonDict
+    edited_by: str | None = Field(description="The approver who changed the arguments.")
+    original_arguments: JsonDict | None = Field(description="As they were asked for, if changed.")
     preview: JsonDict
     digest: str
     reason: str
@@ -263,7 +308,20 @@ class ApprovalView(Output):
     created_at: datetime
     expires_at: datetime
     closed_at: datetime | None
+    reminded: int = Field(description="How often people were reminded.")
+    escalated_at: datetime | None
+    escalated_to: str | None = Field(description="admins, or a group, who were told as well.")
     decisions: list[DecisionView]
+
+
+class EditView(Output):
+    """What a call would be with other arguments: what would be approved then."""
+
+    arguments: JsonDict
+    preview: JsonDict
+    digest: str = Field(description="Send it as edited_digest, to approve exactly this.")
+    reason: str
+    approvers: ApproversView
 
 
 class ApprovalsPage(Output):

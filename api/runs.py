@@ -3,7 +3,16 @@
 from starlette.responses import Response
 
 from api.events import EventStream, last_seen, unknown_event
-from api.models import EventsQuery, Nothing, PageQuery, RunsPage, RunStarted, RunView, StartRun
+from api.models import (
+    EventsQuery,
+    GiveFeedback,
+    Nothing,
+    PageQuery,
+    RunsPage,
+    RunStarted,
+    RunView,
+    StartRun,
+)
 from api.operations import EVENT_STREAM, Asked, Operation, get, post, reply
 from api.paging import cursor_of, place_of
 from api.views import run_view
@@ -54,6 +63,14 @@ async def cancel_run(asked: Asked, _body: Nothing) -> Response:
     await asked.app.cancel(asked.caller, run_id=run_id)
     run = await asked.app.run(asked.caller, run_id=run_id)
     return reply(run_view(run), status=202)
+
+
+async def give_feedback(asked: Asked, body: GiveFeedback) -> Response:
+    """Keep what the caller thinks of what a run came to, and return the run."""
+    run = await asked.app.give_feedback(
+        asked.caller, run_id=_run_id(asked), good=body.good, reason=body.reason
+    )
+    return reply(run_view(run))
 
 
 async def _saw_all(asked: Asked, *, run_id: RunId, after: int) -> bool:
@@ -126,5 +143,15 @@ RUNS: tuple[Operation, ...] = (
         scope="runs:start",
         answers={202: (RunView,)},
         refusals=(404, 409),
+    ),
+    post(
+        "/runs/{run_id}/feedback",
+        give_feedback,
+        body=GiveFeedback,
+        name="give_feedback",
+        summary="Say what you think of what a run came to; your last word counts.",
+        scope="runs:start",
+        answers={200: (RunView,)},
+        refusals=(404,),
     ),
 )

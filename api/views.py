@@ -5,16 +5,21 @@ from api.models import (
     ApproversView,
     CallStatus,
     DecisionView,
+    EditView,
     Fault,
+    FeedbackView,
     RunView,
+    SourceView,
     StepCall,
     StepView,
     ToolView,
 )
 from core.app import CallView
-from core.domain.approval import Approval
+from core.domain.approval import Approval, Edit
 from core.domain.run import CallRecord, Run, Step
 from core.domain.tool import CallState, Failed, Succeeded, Tool, ToolResult
+from core.domain.verdict import Approvers
+from core.runs.sources import sources_of
 
 
 def status_of(state: CallState) -> str:
@@ -71,15 +76,33 @@ def run_view(run: Run) -> RunView:
         cost_micros=run.cost_micros,
         budget_micros=run.agent.budget_micros,
         steps=[_step(step) for step in run.steps],
+        sources=[SourceView(id=one.id, title=one.title) for one in sources_of(run)],
+        feedback=[
+            FeedbackView(
+                by=one.principal.email, good=one.good, reason=one.reason, given_at=one.given_at
+            )
+            for one in run.feedback
+        ],
         created_at=run.created_at,
         started_at=run.started_at,
         completed_at=run.completed_at,
     )
 
 
+def edit_view(edit: Edit) -> EditView:
+    """Return what a call would be with other arguments."""
+    return EditView(
+        arguments=dict(edit.arguments),
+        preview=dict(edit.preview),
+        digest=edit.digest,
+        reason=edit.reason,
+        approvers=_approvers(edit.approvers),
+    )
+
+
 def approval_view(approval: Approval) -> ApprovalView:
     """Return a question with its answers."""
-    approvers = approval.approvers
+    edited = approval.edited
     return ApprovalView(
         id=approval.id,
         run_id=approval.run_id,
@@ -89,33 +112,44 @@ def approval_view(approval: Approval) -> ApprovalView:
         tool_version=approval.tool_version,
         risk=approval.risk,
         arguments=dict(approval.arguments),
+        edited_by=edited.by if edited else None,
+        original_arguments=dict(edited.before) if edited else None,
         preview=dict(approval.preview),
         digest=approval.digest,
         reason=approval.reason,
         requester=approval.requester.email,
-        approvers=ApproversView(
-            role=approvers.role,
-            needed=approvers.needed,
-            groups=sorted(approvers.groups),
-            people=sorted(approvers.people),
-            allow_requester=approvers.allow_requester,
-        ),
-        needed=approvers.needed,
+        approvers=_approvers(approval.approvers),
+        needed=approval.approvers.needed,
         state=approval.state,
         created_at=approval.created_at,
         expires_at=approval.expires_at,
         closed_at=approval.closed_at,
+        reminded=approval.reminded,
+        escalated_at=approval.escalated_at,
+        escalated_to=(approval.escalated_to or "admins") if approval.escalated_at else None,
         decisions=[
             DecisionView(
                 by=one.principal.email,
                 decision=one.answer,
                 scope=one.scope,
                 reason=one.reason,
+                digest=one.digest,
+                in_place_of=one.in_place_of.email if one.in_place_of else None,
                 via=one.via,
                 decided_at=one.decided_at,
             )
             for one in approval.decisions
         ],
+    )
+
+
+def _approvers(approvers: Approvers) -> ApproversView:
+    return ApproversView(
+        role=approvers.role,
+        needed=approvers.needed,
+        groups=sorted(approvers.groups),
+        people=sorted(approvers.people),
+        allow_requester=approvers.allow_requester,
     )
 
 
@@ -138,10 +172,13 @@ def _step(step: Step) -> StepView:
 def _call(record: CallRecord) -> StepCall:
     result: ToolResult | None = record.result
     failed = result if isinstance(result, Failed) else None
+    edited = record.call.edited
     return StepCall(
         call_id=record.call.id,
         tool=record.call.tool,
         arguments=dict(record.call.arguments),
+        edited_by=edited.by if edited else None,
+        original_arguments=dict(edited.before) if edited else None,
         status=status_of(record.state),
         result=dict(result.output) if isinstance(result, Succeeded) else None,
         error=Fault(code=failed.code, message=failed.message) if failed else None,

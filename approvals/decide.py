@@ -8,6 +8,7 @@ from approvals.grants import granted_by
 from approvals.records import ApprovalRecords, Editor, OpenQuestion
 from approvals.routing import objection, voice_of
 from approvals.telling import tell_decided, tell_edited
+from core.decisions import Asked
 from core.domain.approval import (
     Answer,
     Approval,
@@ -23,7 +24,7 @@ from core.domain.canonical import JsonObject, storable
 from core.domain.ids import ApprovalId, PrincipalId
 from core.domain.principal import Caller, Principal, Role
 from core.errors import Conflict, Forbidden, InvalidInput
-from core.ports import Asked, Clock, Dispatcher
+from core.ports import Clock, Dispatcher
 
 _ANSWERS = {
     Question.PERMIT: (Answer.APPROVE, Answer.DENY),
@@ -180,19 +181,18 @@ class Decider:
                 asked.setdefault(deputy.id, Asked(person=deputy, in_place_of=person))
         return tuple(sorted(asked.values(), key=lambda one: one.person.email))
 
-    def may_answer(
+    def objection(
         self, person: Principal, *, approval: Approval, absent: Sequence[Principal] = ()
-    ) -> bool:
-        """Return whether this person's answer would count now, and was not given yet."""
+    ) -> str | None:
+        """Return why this person's answer would not count; see the port."""
         answered = {each.id for one in approval.voices for each in (one.principal, one.voice)}
-        voice = voice_of(
-            person,
-            absent=[one for one in absent if one.id not in answered],
-            approvers=approval.approvers,
-            requester=approval.requester.id,
-        )
-        is_open = approval.state is ApprovalState.PENDING
-        return is_open and voice is not None and not answered & {person.id, voice.id}
+        if person.id in answered:
+            return "already_decided"
+        approvers, requester = approval.approvers, approval.requester.id
+        left = [one for one in absent if one.id not in answered]
+        if voice_of(person, absent=left, approvers=approvers, requester=requester) is not None:
+            return None
+        return objection(person, approvers=approvers, requester=requester)
 
     def concerns(
         self, person: Principal, *, approval: Approval, absent: Sequence[Principal] = ()

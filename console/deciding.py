@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from approvals.routing import objection
 from console.browser import Site
 from console.rendering import Pages, status_of
 from core.app import App
@@ -73,7 +72,7 @@ class DecidingPages:
             approval = await self._approval(request, signed_in=signed_in)
         except SallyportError as error:
             return self._pages.error(error, signed_in=signed_in)
-        return self._page(approval, signed_in=signed_in)
+        return await self._page(approval, signed_in=signed_in)
 
     async def _decide(self, request: Request) -> Response:
         signed_in = await self._people.who(request)
@@ -107,7 +106,7 @@ class DecidingPages:
             now = await self._app.approval(_caller(signed_in), approval_id=approval.id)
         except SallyportError as gone:
             return self._pages.error(gone, signed_in=signed_in)
-        return self._page(now, signed_in=signed_in, error=error)
+        return await self._page(now, signed_in=signed_in, error=error)
 
     async def _approval(self, request: Request, *, signed_in: SignedIn) -> Approval:
         try:
@@ -116,10 +115,10 @@ class DecidingPages:
             raise NotFound("not_found", noun="approval") from error
         return await self._app.approval(_caller(signed_in), approval_id=approval_id)
 
-    def _page(
+    async def _page(
         self, approval: Approval, *, signed_in: SignedIn, error: SallyportError | None = None
     ) -> Response:
-        objection_told = self._objection(approval, signed_in=signed_in)
+        objection_told = await self._objection(approval, signed_in=signed_in)
         is_admin = Role.ADMIN in signed_in.principal.roles
         return self._pages.page(
             "approval.html",
@@ -143,15 +142,11 @@ class DecidingPages:
         is_open = approval.state is ApprovalState.PENDING
         return ApprovalState.EXPIRED if is_over and is_open else approval.state
 
-    def _objection(self, approval: Approval, *, signed_in: SignedIn) -> str | None:
+    async def _objection(self, approval: Approval, *, signed_in: SignedIn) -> str | None:
         """Return why this person cannot answer, in a sentence."""
-        person, approvers = signed_in.principal, approval.approvers
-        code = objection(person, approvers=approvers, requester=approval.requester.id)
-        if code is None and "approvals:decide" not in scopes_held(person):
-            code = "not_eligible"
-        if code is None and any(one.principal.id == person.id for one in approval.decisions):
-            code = "already_decided"
-        return sentence_for(code, {"approvers": approvers.in_words()}) if code else None
+        code = await self._app.objection_to(_caller(signed_in), approval=approval)
+        told = {"approvers": approval.approvers.in_words()}
+        return sentence_for(code, told) if code else None
 
 
 _FOR_ADMINS: Final = GrantScope.ALWAYS

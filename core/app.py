@@ -90,6 +90,7 @@ class App:
         self.pending_for = questions.pending_for
         self.asked = questions.asked
         self.whom_to_ask = questions.whom_to_ask
+        self.objection_to = questions.objection_to
         self.preview_edit = questions.preview_edit
         self.decide = questions.decide
         self._opinions = opinions
@@ -193,8 +194,8 @@ class App:
         if not caller.may_name(record.call.tool):
             raise NotFound("not_found", noun="call")
         mine = record.call.requester.id == caller.principal.id
-        if not mine and not await self._questions.concerns_call(caller.principal, call_id=call_id):
-            raise NotFound("not_found", noun="call")
+        if not mine and Role.ADMIN not in caller.principal.roles:
+            await self._questions.need_call(caller.principal, call_id=call_id)
         waiting = None
         if record.state in {CallState.PENDING_APPROVAL, CallState.UNKNOWN}:
             waiting = await self._questions.open_about(caller, call_id=call_id)
@@ -245,9 +246,8 @@ class App:
         mine = run.requester.id == caller.principal.id
         if mine or Role.ADMIN in caller.principal.roles:
             return run
-        if await self._questions.concerns_run(caller.principal, run_id=run_id):
-            return run
-        raise NotFound("not_found", noun="run")
+        await self._questions.need_run(caller.principal, run_id=run_id)
+        return run
 
     async def runs(
         self, caller: Caller, *, before: tuple[datetime, RunId] | None, limit: int

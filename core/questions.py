@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
+from core.decisions import Asked, Decisions
 from core.domain.approval import Answer, Approval, ApprovalState, Edit, GrantScope
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, CallId, RunId
 from core.domain.principal import Caller, Principal, Role
 from core.errors import Forbidden, NotFound
-from core.ports import Asked, Decisions, Renew
+from core.ports import Renew
 from core.store.approvals import StoredApprovals
 
 _PAGE = 100
@@ -72,6 +73,14 @@ class Questions:
         """Return who may decide a question now, for a surface that tells them of it."""
         return tuple(one.person for one in await self._decisions.asked(approval))
 
+    async def objection_to(self, caller: Caller, *, approval: Approval) -> str | None:
+        """Return the code of why the caller may not answer a question; None if so."""
+        person = caller.principal
+        if person.id != approval.requester.id and "approvals:decide" not in caller.scopes:
+            return "not_eligible"
+        absent = await self._decisions.absent(person)
+        return self._decisions.objection(person, approval=approval, absent=absent)
+
     async def preview_edit(
         self, caller: Caller, *, approval_id: ApprovalId, arguments: JsonObject
     ) -> Edit:
@@ -107,15 +116,25 @@ class Questions:
             edited_digest=edited_digest,
         )
 
-    async def concerns_run(self, person: Principal, *, run_id: RunId) -> bool:
-        """Return whether a question of the run concerns the person."""
-        asked = await self._approvals.of_run(person.tenant_id, run_id=run_id)
-        return bool(await self._concerning(person, asked))
+    async def need_run(self, person: Principal, *, run_id: RunId) -> None:
+        """Refuse whom no question of the run concerns.
 
-    async def concerns_call(self, person: Principal, *, call_id: CallId) -> bool:
-        """Return whether a question about the call concerns the person."""
+        Raises:
+            NotFound: ``not_found``.
+        """
+        asked = await self._approvals.of_run(person.tenant_id, run_id=run_id)
+        if not await self._concerning(person, asked):
+            raise NotFound("not_found", noun="run")
+
+    async def need_call(self, person: Principal, *, call_id: CallId) -> None:
+        """Refuse whom no question about the call concerns.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
         asked = await self._approvals.of_call(person.tenant_id, call_id=call_id)
-        return bool(await self._concerning(person, asked))
+        if not await self._concerning(person, asked):
+            raise NotFound("not_found", noun="call")
 
     async def open_about(self, caller: Caller, *, call_id: CallId) -> ApprovalId | None:
         """Return the open question about a call."""
@@ -144,7 +163,7 @@ class Questions:
         return [
             one
             for one in approvals
-            if self._decisions.may_answer(person, approval=one, absent=absent)
+            if self._decisions.objection(person, approval=one, absent=absent) is None
         ]
 
 

@@ -192,7 +192,7 @@ class ApprovalTools:
             view, approval = await self._app.asked_about(
                 caller, approval_id=ApprovalId(which.approval_id)
             )
-            people = tuple(decision.principal.email for decision in approval.decisions)
+            people = tuple(decision.by for decision in approval.voices)
             return answer(status_content(view, decided_by=people))
         return answer(status_content(view, decided_by=()))
 
@@ -253,5 +253,5 @@ def _stands(approval: Approval) -> dict[str, Json]:
         "summary": summary_of(approval),
         "state": approval.state.value,
     }
-    people: list[Json] = [decision.principal.email for decision in approval.decisions]
+    people: list[Json] = [decision.by for decision in approval.voices]
     return content | ({"decided_by": people} if people else {})

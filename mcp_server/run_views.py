@@ -42,11 +42,11 @@ def approval_content(approval: Approval) -> JsonObject:
     """Return a question with its answers, without the digest that an answer must carry."""
     decisions: list[Json] = [
         {
-            "by": decision.principal.email,
+            "by": decision.by,
             "answer": decision.answer.value,
             "reason": decision.reason,
         }
-        for decision in approval.decisions
+        for decision in approval.voices
     ]
     return {
         "id": str(approval.id),

@@ -133,7 +133,20 @@ def _allowed(data: JsonObject) -> str:
 def _decided(data: JsonObject) -> str:
     said = {"approve": "approved", "deny": "denied"}.get(str(data["answer"]), str(data["answer"]))
     because = f": {data['reason']}" if data.get("reason") else ""
-    return f"{data['by']}: {said}{because}"
+    absent = f" for {data['for']}" if data.get("for") else ""
+    return f"{data['by']}{absent}: {said}{because}"
+
+
+def _edited(data: JsonObject) -> str:
+    return f"{data['by']} changed it: {str(data['summary']).rstrip('.')}"
+
+
+def _reminded(data: JsonObject) -> str:
+    return f"{_what(data)}: still waits; people were reminded"
+
+
+def _escalated(data: JsonObject) -> str:
+    return f"{_what(data)}: nobody has decided yet; {data['to']} were told"
 
 
 def _ended(data: JsonObject, *, words: str) -> str:
@@ -165,6 +178,9 @@ _LINES: Mapping[EventKind, tuple[str, str, Callable[[JsonObject], str]]] = {
         lambda data: f"{_what(data)}: stopped. {data['reason']}",
     ),
     EventKind.APPROVAL_DECIDED: ("people", "magenta", _decided),
+    EventKind.APPROVAL_EDITED: ("people", "magenta", _edited),
+    EventKind.APPROVAL_REMINDED: ("people", "yellow", _reminded),
+    EventKind.APPROVAL_ESCALATED: ("people", "yellow", _escalated),
     EventKind.APPROVAL_EXPIRED: (
         "people",
         "red",

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Integer, and_, cast, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Integer, Text, and_, cast, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.domain.approval import Approval, ApprovalState, Grant, Question
@@ -200,7 +200,7 @@ class StoredApprovals:
             .where(
                 principals.c.tenant_id == tenant_id,
                 principals.c.disabled_at.is_(None),
-                principals.c.roles.overlap([role.value for role in roles[approvers.role]]),
+                _any_of(principals.c.roles, [role.value for role in roles[approvers.role]]),
             )
             .order_by(principals.c.email)
             .limit(limit)
@@ -208,7 +208,7 @@ class StoredApprovals:
         if approvers.people:
             query = query.where(principals.c.email.in_(approvers.people))
         if approvers.groups:
-            query = query.where(principals.c.groups.overlap(sorted(approvers.groups)))
+            query = query.where(_any_of(principals.c.groups, sorted(approvers.groups)))
         async with self._database.for_tenant(tenant_id) as connection:
             return tuple(principal_of(row) for row in await connection.execute(query))
 
@@ -287,3 +287,8 @@ class StoredApprovals:
         async with self._database.for_tenant(tenant_id) as connection:
             rows = (await connection.execute(query)).all()
             return await questions_of(connection, tenant_id, rows)
+
+
+def _any_of(column: ColumnElement[list[str]], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an array of texts has any of these."""
+    return column.op("&&", is_comparison=True)(cast(list(values), ARRAY(Text())))

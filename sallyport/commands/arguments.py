@@ -1,6 +1,7 @@
-"""Arguments of tools, as they are written on the command line."""
+"""What is written on the command line: arguments of tools, and moments."""
 
 import json
+from datetime import UTC, datetime
 from typing import cast
 
 import click
@@ -27,3 +28,19 @@ class JsonArguments(click.ParamType[JsonObject]):
         if twice is not None:
             self.fail(f"arguments have the key {twice!r} twice", param, ctx)
         return cast("JsonObject", found)
+
+
+class Moment(click.ParamType[datetime]):
+    """A day, or a moment, as ISO 8601 has it; in UTC where it does not say."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the moment, aware; wrong usage where it is none."""
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail("a date is written as 2026-11-20, or 2026-11-20T12:00:00", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from core.identity.keys import SigningKey, TrustedKeys
 from core.store.audit_file import csv_lines, jsonl_lines, verify_file
 from sallyport import settings
 from sallyport.commands.answer import Answer, answering, as_json_given
+from sallyport.commands.arguments import Moment
 from sallyport.commands.session import parts_of_process, tenant_named, tenant_option
 
 COMMAND = click.Group("audit", help="Export and verify the audit.")
@@ -20,26 +21,10 @@ COMMAND = click.Group("audit", help="Export and verify the audit.")
 _FORMATS = ("jsonl", "csv")
 
 
-class _Moment(click.ParamType[datetime]):
-    """A day, or a moment, as ISO 8601 has it; in UTC where it does not say."""
-
-    name = "date"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Return the moment, aware; wrong usage where it is none."""
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail("a date is written as 2026-11-20, or 2026-11-20T12:00:00", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 @COMMAND.command("export")
 @tenant_option
-@click.option("--from", "since", type=_Moment(), metavar="D", help="From then on.")
-@click.option("--to", "until", type=_Moment(), metavar="D", help="Before then.")
+@click.option("--from", "since", type=Moment(), metavar="D", help="From then on.")
+@click.option("--to", "until", type=Moment(), metavar="D", help="Before then.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
 @answering
 async def export(tenant: str, since: datetime | None, until: datetime | None, form: str) -> Answer:

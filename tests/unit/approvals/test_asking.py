@@ -1,27 +1,23 @@
 """The gate and the sweep, on questions in memory: asked once, answered once, over once."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
-from core.domain.approval import Answer, Approval, ApprovalState, Closed, Decision, Grant
+from core.domain.approval import Answer, ApprovalState, Decision
 from core.domain.approval import Question as Kind
-from core.domain.audit import AuditRecord
-from core.domain.canonical import JsonObject
-from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId
-from core.domain.journal import Happened
-from core.domain.principal import Principal, Role
+from core.domain.ids import RunId
+from core.domain.principal import Role
 from core.domain.run import Lease
 from core.domain.tool import Preview
 from core.domain.verdict import Approvers, RequireApproval
 from core.ports import Covered, Declined, Question, Settled, Waiting
 from tests.builders import SteadyClock
 from tests.nouns import NOON, TENANT, a_decision, a_person, a_request, a_tool
+from tests.unit.approvals.board import Calendar, Pinboard
 
 BOB = a_person(2, Role.APPROVER)
 CALL = a_request({"name": "a"}, tool="delete_task")
@@ -38,96 +34,12 @@ PUT = Question(
 )
 
 
-@dataclass
-class Pinboard:
-    """ApprovalRecords in memory; what is closed names the segment that is ``due`` then."""
-
-    asked: list[Approval] = field(default_factory=list[Approval])
-    told: list[Happened] = field(default_factory=list[Happened])
-    due: int | None = None
-
-    async def of_call(self, tenant_id: TenantId, *, call_id: CallId) -> Sequence[Approval]:
-        assert (tenant_id, call_id) == (TENANT, CALL.id)
-        return tuple(self.asked)
-
-    async def ask(
-        self,
-        approval: Approval,
-        *,
-        lease: Lease,
-        verdict: JsonObject,
-        event: Happened,
-        audit: AuditRecord,
-        withdraw: ApprovalId | None,
-    ) -> None:
-        assert lease == LEASE
-        assert verdict["verdict"] == "require_approval"
-        assert audit.action == "approval.asked"
-        self.told.append(event)
-        self.asked = [
-            replace(one, state=ApprovalState.WITHDRAWN) if one.id == withdraw else one
-            for one in self.asked
-        ]
-        self.asked.append(approval)
-
-    async def grants(
-        self, tenant_id: TenantId, *, requester_id: PrincipalId, run_id: RunId, tool: str
-    ) -> Sequence[Grant]:
-        del tenant_id, requester_id, run_id, tool
-        return ()
-
-    async def use(self, grant: Grant, *, now: datetime) -> bool:
-        raise NotImplementedError
-
-    async def people(
-        self, tenant_id: TenantId, *, ids: Sequence[PrincipalId]
-    ) -> Mapping[PrincipalId, Principal]:
-        assert tenant_id == TENANT
-        return {one.id: one for one in (BOB,) if one.id in ids}
-
-    @asynccontextmanager
-    async def closing(
-        self, tenant_id: TenantId, *, approval_id: ApprovalId
-    ) -> AsyncGenerator["OnTheBoard"]:
-        assert tenant_id == TENANT
-        (place,) = [at for at, one in enumerate(self.asked) if one.id == approval_id]
-        yield OnTheBoard(self, place)
-
-    def answer(self, state: ApprovalState, *decisions: Decision) -> None:
-        """Close the last question."""
-        self.asked[-1] = replace(self.asked[-1], state=state, decisions=decisions)
-
-
-class OnTheBoard:
-    """A question in the hands of whoever closes it."""
-
-    def __init__(self, board: Pinboard, place: int) -> None:
-        self._board = board
-        self._place = place
-
-    @property
-    def approval(self) -> Approval:
-        return self._board.asked[self._place]
-
-    async def add(self, decision: Decision) -> None:
-        raise NotImplementedError
-
-    async def close(self, state: ApprovalState, *, grant: Grant | None) -> Closed:
-        assert grant is None
-        self._board.asked[self._place] = replace(self.approval, state=state)
-        return Closed(segment=self._board.due)
-
-    async def tell(self, *events: Happened, audit: AuditRecord) -> None:
-        assert audit.actor == "system"
-        self._board.told += events
-
-
 def gate_on(board: Pinboard) -> ApprovalGate:
     return ApprovalGate(records=board, clock=SteadyClock())
 
 
 async def test_the_same_question_put_twice_is_asked_once() -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     first, second = [await gate_on(board).put(PUT) for _ in range(2)]
     assert isinstance(first, Waiting)
     assert first == second
@@ -136,7 +48,7 @@ async def test_the_same_question_put_twice_is_asked_once() -> None:
 
 
 async def test_another_digest_takes_the_question_s_place_twice_and_then_is_a_no() -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     for digest in ("one", "two", "three"):
         assert isinstance(await gate_on(board).put(replace(PUT, digest=digest)), Waiting)
     assert await gate_on(board).put(replace(PUT, digest="four")) == Declined(
@@ -148,7 +60,7 @@ async def test_another_digest_takes_the_question_s_place_twice_and_then_is_a_no(
 
 
 async def test_asking_other_people_is_asking_anew() -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     await gate_on(board).put(PUT)
     stricter = replace(PUT.verdict, approvers=Approvers(role=Role.ADMIN))
     await gate_on(board).put(replace(PUT, verdict=stricter))
@@ -170,7 +82,7 @@ async def test_asking_other_people_is_asking_anew() -> None:
 async def test_a_no_stays_a_no(
     state: ApprovalState, decisions: tuple[Decision, ...], outcome: Declined
 ) -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     await gate_on(board).put(PUT)
     board.answer(state, *decisions)
     assert await gate_on(board).put(PUT) == outcome
@@ -178,7 +90,7 @@ async def test_a_no_stays_a_no(
 
 
 async def test_a_yes_covers_this_call_and_no_other() -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     assert not await gate_on(board).covers(PUT)
     await gate_on(board).put(PUT)
     board.answer(ApprovalState.APPROVED, a_decision(BOB, digest=PUT.digest))
@@ -201,7 +113,7 @@ async def test_a_yes_covers_this_call_and_no_other() -> None:
 async def test_what_became_of_an_attempt_is_asked_once_and_told_apart_from_leave(
     state: ApprovalState, outcome: type
 ) -> None:
-    board = Pinboard()
+    board = Pinboard(crowd=[BOB])
     await gate_on(board).put(PUT)
     asked = replace(
         PUT, verdict=replace(PUT.verdict, approvers=Approvers(role=Role.ADMIN, needed=3))
@@ -220,29 +132,6 @@ async def test_only_a_run_s_call_can_wait() -> None:
     alone = replace(PUT, call=replace(CALL, run_id=None))
     with pytest.raises(ValueError, match="only a run's call"):
         await gate_on(Pinboard()).put(alone)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    tenant_id: TenantId
-    approval_id: ApprovalId
-
-
-@dataclass
-class Calendar:
-    """Deadlines and Dispatcher: everything on the board is due; ``driven`` is what was enqueued."""
-
-    board: Pinboard
-    driven: list[int] = field(default_factory=list[int])
-
-    async def due_approvals(self, *, now: datetime, limit: int) -> Sequence[Due]:
-        assert limit > 0
-        del now
-        return [Due(one.tenant_id, one.id) for one in self.board.asked]
-
-    async def enqueue(self, tenant_id: TenantId, *, run_id: RunId, segment: int) -> None:
-        assert (tenant_id, run_id) == (TENANT, LEASE.run_id)
-        self.driven.append(segment)
 
 
 @pytest.mark.parametrize("due", [None, 2])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.routing import is_covered, objection
+from approvals.routing import is_covered, objection, voice_of
 from core.domain.approval import Answer, Decision
 from core.domain.ids import PrincipalId
 from core.domain.principal import Principal, Role
@@ -138,3 +138,49 @@ def test_one_person_cannot_be_two() -> None:
     two = replace(ONE, needed=2)
     people = {one.principal.id: one.principal for one in twice}
     assert not is_covered(approval, digest=approval.digest, demanded=two, people=people)
+
+
+FINANCE = Approvers(role=Role.APPROVER, groups=frozenset({"finance"}))
+AWAY = a_person(2, Role.APPROVER, groups=["finance"])
+DEPUTY = a_person(3, Role.APPROVER)
+
+
+@pytest.mark.parametrize(
+    ("deputy", "absent", "counts"),
+    [
+        (DEPUTY, AWAY, True),
+        (None, AWAY, False),
+        (DEPUTY, None, False),
+        (replace(DEPUTY, roles=frozenset({Role.MEMBER})), AWAY, False),
+        (DEPUTY, replace(AWAY, groups=frozenset[str]()), False),
+        (replace(DEPUTY, id=REQUESTER), AWAY, False),
+    ],
+    ids=["both may", "deputy gone", "absent gone", "deputy demoted", "absent moved", "own call"],
+)
+def test_a_deputys_answer_counts_while_both_may(
+    deputy: Principal | None, absent: Principal | None, *, counts: bool
+) -> None:
+    answer = replace(a_decision(deputy or DEPUTY), in_place_of=absent or AWAY)
+    people = {one.id: one for one in (deputy, absent) if one is not None}
+    approval = an_approval(answer)
+    covered = is_covered(approval, digest=approval.digest, demanded=FINANCE, people=people)
+    assert covered is counts
+
+
+def test_an_answer_and_a_deputys_for_the_same_person_are_one() -> None:
+    answers = (a_decision(AWAY), replace(a_decision(DEPUTY), in_place_of=AWAY))
+    people = {one.id: one for one in (AWAY, DEPUTY)}
+    two = replace(FINANCE, needed=2)
+    approval = an_approval(*answers)
+    assert is_covered(approval, digest=approval.digest, demanded=FINANCE, people=people)
+    assert not is_covered(approval, digest=approval.digest, demanded=two, people=people)
+
+
+@given(PEOPLE, st.lists(PEOPLE, max_size=3), APPROVERS)
+def test_a_voice_is_always_of_somebody_who_may_answer(
+    person: Principal, absent: list[Principal], approvers: Approvers
+) -> None:
+    voice = voice_of(person, absent=absent, approvers=approvers, requester=REQUESTER)
+    if voice is not None:
+        assert objection(voice, approvers=approvers, requester=REQUESTER) is None
+        assert voice == person or (person.may_approve and person.id != REQUESTER)
