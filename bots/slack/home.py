@@ -3,6 +3,7 @@
 Slack shows a hundred blocks at most; each part has its own room, so that none crowds out another.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,7 +25,7 @@ SWITCHES: Final = 30
 
 _BLOCKS: Final = 100
 _LIST: Final = 1500
-_TOOL: Final = 150
+_TOOL: Final = re.compile(r"[\w./:-]{1,150}", re.ASCII)
 _STATUS: Final = {
     "pending": "⏳ waiting to begin",
     "running": "⏳ working",
@@ -141,9 +142,9 @@ def _switches(switches: Sequence[Ability]) -> list[Block]:
 
 
 def _switch(told: Ability) -> Block:
-    state = "🔵 *On*" if told.enabled else "⚪ *Off*"
+    state = "*On*" if told.enabled else "*Off*"
     text = f"{state} · {ability(told)}"
-    if len(told.tool) > _TOOL:
+    if not _TOOL.fullmatch(told.tool):
         return blocks.section(text)
     wanted = "off" if told.enabled else "on"
     asked = Confirm(
