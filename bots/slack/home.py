@@ -53,8 +53,8 @@ def home(view: HomeView) -> JsonObject:
 def ability(told: Ability) -> str:
     """Return a tool in one line."""
     asks = f" · asks {line(told.asks, limit=80)}" if told.asks else ""
-    sign = RISKS[told.risk].partition(" ")[0]
-    return f"{sign} {code(told.tool, limit=60)} {_sentence(told.what)}{asks}"
+    risk = RISKS[told.risk].partition(":")[0]
+    return f"{risk} · {code(told.tool, limit=60)} {_sentence(told.what)}{asks}"
 
 
 def run_line(told: RunSummary) -> str:
@@ -116,7 +116,7 @@ def _abilities(view: HomeView) -> list[Block]:
     told.append(_list("✅ *I do at once*", abilities=view.can))
     told.append(_list("✋ *I ask people first*", abilities=view.asks))
     told.append(_list("🚫 *Not for you, or switched off*", abilities=view.cannot))
-    told.append(blocks.aside(" · ".join(RISKS[risk] for risk in Risk)))
+    told.append(blocks.aside("\n".join(RISKS[risk] for risk in Risk)))
     return told
 
 
