@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from slack_sdk.models.messages.chunk import TaskUpdateChunk
+from slack_sdk.models.messages.chunk import Chunk, TaskUpdateChunk
 
 from bots.slack import actions, cards, home, messages, notes
 from bots.views import ApprovalView, RunView, Stage
@@ -130,8 +130,10 @@ def test_a_stream_ends_with_what_stands_below_the_answer() -> None:
 
 @pytest.mark.parametrize("view", [views.WORKING, views.WAITING, views.DONE, views.STOPPED])
 def test_a_streams_tasks_are_chunks_of_slacks(view: RunView) -> None:
-    for task in cast("Sequence[dict[str, str]]", messages.run_stream(view)["tasks"]):
-        assert TaskUpdateChunk(**task).status in {"pending", "in_progress", "complete", "error"}
+    for task in cast("Sequence[JsonObject]", messages.run_stream(view)["tasks"]):
+        chunk = {"type": "task_update", **task}
+        assert isinstance(Chunk.parse(chunk), TaskUpdateChunk)
+        assert task["status"] in {"pending", "in_progress", "complete", "error"}
 
 
 def test_a_stream_has_room_for_so_many_tasks() -> None:
