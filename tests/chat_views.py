@@ -195,6 +195,18 @@ HAPPENED = replace(
     closed_at=NOON,
 )
 
+CREATE = replace(
+    FRESH,
+    tool="create_task",
+    summary="Create the task “Choose a typeface” in Website relaunch.",
+    target="Website relaunch",
+    changes=(
+        Change(field="title", before=None, after="Choose a typeface"),
+        Change(field="priority", before=None, after="high"),
+    ),
+    may_edit=True,
+)
+
 SCHEMA = {
     "type": "object",
     "$defs": {"Priority": {"type": "string", "enum": ["low", "normal", "high", "urgent"]}},
@@ -229,7 +241,7 @@ _TOOLS = (
 )
 
 HOME = HomeView(
-    person=BOB,
+    person="carol@acme.test",
     company="acme",
     can=_TOOLS,
     asks=(

@@ -24,6 +24,7 @@ SIZES = {
 }
 COUNTS = {"actions": 25, "context": 10, "context_actions": 5}
 DATE = re.compile(r"<!date\^\d+\^\{date_short_pretty\} at \{time\}\|[^<>|]+>")
+SOURCE = re.compile(r"^\d+\. <https?://[^<>|\s]+\|[^<>|]*> \([^()]*\)$", re.MULTILINE)
 MENTION = re.compile(
     r"<(?:!(?:channel|here|everyone|group|subteam)|@[UWB]|#[CG]|[a-z][a-z0-9+.-]*:[^>\s]*\|)"
     r"|(?<!\w)@(?:channel|here|everyone|group)\b",
@@ -51,12 +52,15 @@ def problems(rendered: JsonObject) -> list[str]:
 
 
 def mentioned(rendered: Json, *, ours: Sequence[str] = ()) -> list[str]:
-    """Return the texts that mention or link somebody, but for ``ours`` and for what is typed in."""
+    """Return the texts that mention or link somebody, but for ``ours`` and for what is typed in.
+
+    A source below an answer may be a link: its line says where it leads.
+    """
     found: list[str] = []
     for key, value in leaves(rendered):
         if key in {"initial_value", "url"}:
             continue
-        text = DATE.sub("", value)
+        text = SOURCE.sub("", DATE.sub("", value))
         for own in ours:
             text = text.replace(own, "")
         if MENTION.search(text):

@@ -45,8 +45,9 @@ _VALUE: Final = 2000
 
 
 def carried(ids: Mapping[str, str]) -> str:
-    """Return what a button or a form carries: ids as compact JSON, in ASCII."""
-    return json.dumps(dict(ids), separators=(",", ":"), sort_keys=True)
+    """Return what a button or a form carries: ids as compact JSON, in ASCII and no markup."""
+    told = json.dumps(dict(ids), separators=(",", ":"), sort_keys=True)
+    return told.replace("<", r"\u003c").replace("@", r"\u0040")
 
 
 def ids_of(value: str | None) -> dict[str, str]:

@@ -57,6 +57,7 @@ _UNKNOWN: Final = (
     "Look at the other side, then say."
 )
 _VOICES: Final = 8
+_NAMED: Final = 3
 _MENTIONED: Final = 20
 _COUNT: Final = 999
 
@@ -70,7 +71,7 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
     if not view.is_open:
         return _locked(view)
     asked = "What became of it?" if _is_outcome(view) else "Approval needed"
-    told = [_headline(view, with_buttons=with_buttons), blocks.header(view.summary or view.tool)]
+    told = [_headline(view, with_buttons=with_buttons), blocks.header(_sentence(view))]
     if _is_outcome(view):
         told.append(blocks.section(_UNKNOWN))
     told += [blocks.fields(_facts(view)), *_what(view), *_reasons(view), _progress(view)]
@@ -164,7 +165,7 @@ def _locked(view: ApprovalView) -> JsonObject:
     status = _status(view)
     told = [
         blocks.section(f"{status}{_when(view)}\n{_after(view)}".rstrip()),
-        blocks.header(view.summary or view.tool),
+        blocks.header(_sentence(view)),
         blocks.aside(
             f"Asked by {line(view.requester, limit=100)} · {code(view.tool)} · {RISKS[view.risk]}"
         ),
@@ -201,7 +202,7 @@ def _facts(view: ApprovalView) -> Sequence[str]:
         f"*Can be undone*\n{undo}",
         f"*Tool*\n{code(view.tool)}",
         *([f"*On*\n{on}"] if on else []),
-        f"*Cost*\n{money(view.cost_micros) if view.cost_micros > 0 else 'None'}",
+        f"*Cost*\n{money(view.cost_micros) if view.cost_micros > 0 else 'No charge'}",
         f"*Open until*\n{moment(view.expires_at)}",
     ]
 
@@ -213,11 +214,19 @@ def _what(view: ApprovalView) -> list[Block]:
         told.append(blocks.section(quoted(view.summary, limit=1200)))
     if view.changes:
         diff = shown(view.changes)
-        told.append(blocks.verbatim("What changes", text=diff.text))
+        told.append(blocks.verbatim(_diff_title(view), text=diff.text))
         if not diff.whole:
             where = " Open *Details* before you decide." if web_address(view.url) else ""
             told.append(blocks.aside(f"⚠️ *Not all of it fits here.*{where}"))
     return told
+
+
+def _diff_title(view: ApprovalView) -> str:
+    if all(change.after is None for change in view.changes):
+        return "What would be gone"
+    if all(change.before is None for change in view.changes):
+        return "What would be there"
+    return "What would change"
 
 
 def _reasons(view: ApprovalView) -> list[Block]:
@@ -242,10 +251,10 @@ def _progress(view: ApprovalView) -> Block:
     said = [_voice(voice) for voice in view.voices[-_VOICES:]]
     yes = sum(voice.answer is Answer.APPROVE for voice in view.voices)
     needed = max(1, min(view.needed, _COUNT))
-    by = f"by {line(view.approvers, limit=200)}" if view.approvers else ""
+    who = line(view.approvers, limit=200) or "somebody else"
     if needed == 1 and not said:
-        return blocks.aside(f"👥 To be answered {by or 'by an approver'}")
-    count = f"👥 *{min(yes, _COUNT)} of {needed}* approved {f'({by})' if by else ''}".rstrip()
+        return blocks.aside(f"👥 May be answered by {who}")
+    count = f"👥 *{min(yes, _COUNT)} of {needed}* approvals · may be answered by {who}"
     return blocks.aside("\n".join([count, *said]))
 
 
@@ -262,12 +271,12 @@ def _edited(view: ApprovalView) -> str:
 
 
 def _status(view: ApprovalView) -> str:
-    last = view.voices[-1] if view.voices else None
-    by_people = view.state in {ApprovalState.APPROVED, ApprovalState.DENIED}
-    if last is None or not by_people:
+    if not view.voices or view.state not in {ApprovalState.APPROVED, ApprovalState.DENIED}:
         return _CLOSED[view.state]
+    last = view.voices[-1]
     head = _SETTLED[last.answer] if _is_outcome(view) else _CLOSED[view.state]
-    return f"{head} by {line(last.by, limit=100)}"
+    agreed = [voice.by for voice in view.voices if voice.answer is last.answer][-_NAMED:]
+    return f"{head} by {' and '.join(line(by, limit=100) for by in agreed)}"
 
 
 def _after(view: ApprovalView) -> str:
@@ -284,6 +293,11 @@ def _small_print(view: ApprovalView) -> str:
 
 def _digest(view: ApprovalView) -> str:
     return view.digest[: actions.DIGEST_SHOWN]
+
+
+def _sentence(view: ApprovalView) -> str:
+    """Return what is asked for, as a headline: without a full stop."""
+    return (view.summary or view.tool).rstrip().removesuffix(".")
 
 
 def _times(count: int) -> str:

@@ -30,7 +30,7 @@ from core.domain.canonical import Json, JsonObject
 
 _LONGEST: Final = 3000
 _OPTIONS: Final = 100
-_LINE: Final = 150
+_LINE: Final = 300
 _DIGITS: Final = 15
 _DEEP: Final = 8
 
@@ -103,7 +103,7 @@ def _argument(name: str, *, schema: JsonObject, root: JsonObject, required: bool
     few = isinstance(choices, list | tuple) and 0 < len(choices) <= _OPTIONS
     return Argument(
         name=name,
-        label=name.replace("_", " ").strip() or "-",
+        label=_label(name),
         hint=description if isinstance(description, str) else "",
         kind=Kind.CHOICE if few else _kind(meant),
         required=required and not nullable,
@@ -111,6 +111,11 @@ def _argument(name: str, *, schema: JsonObject, root: JsonObject, required: bool
         longest=longest if isinstance(longest, int) and 0 < longest <= _LONGEST else _LONGEST,
         choices=tuple(cast("Sequence[Json]", choices)) if few else (),
     )
+
+
+def _label(name: str) -> str:
+    words = name[:_LINE].replace("_", " ").strip()
+    return words[:1].upper() + words[1:] or "-"
 
 
 def _meant(schema: JsonObject, *, root: JsonObject) -> tuple[JsonObject, bool]:

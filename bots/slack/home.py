@@ -3,6 +3,7 @@
 Slack shows a hundred blocks at most; each part has its own room, so that none crowds out another.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,7 +25,7 @@ SWITCHES: Final = 30
 
 _BLOCKS: Final = 100
 _LIST: Final = 1500
-_TOOL: Final = 150
+_TOOL: Final = re.compile(r"[\w./:-]{1,150}", re.ASCII)
 _STATUS: Final = {
     "pending": "⏳ waiting to begin",
     "running": "⏳ working",
@@ -52,8 +53,8 @@ def home(view: HomeView) -> JsonObject:
 def ability(told: Ability) -> str:
     """Return a tool in one line."""
     asks = f" · asks {line(told.asks, limit=80)}" if told.asks else ""
-    sign = RISKS[told.risk].partition(" ")[0]
-    return f"{sign} {code(told.tool, limit=60)} {_sentence(told.what)}{asks}"
+    risk = RISKS[told.risk].partition(":")[0]
+    return f"{risk} · {code(told.tool, limit=60)} {_sentence(told.what)}{asks}"
 
 
 def run_line(told: RunSummary) -> str:
@@ -115,7 +116,7 @@ def _abilities(view: HomeView) -> list[Block]:
     told.append(_list("✅ *I do at once*", abilities=view.can))
     told.append(_list("✋ *I ask people first*", abilities=view.asks))
     told.append(_list("🚫 *Not for you, or switched off*", abilities=view.cannot))
-    told.append(blocks.aside(" · ".join(RISKS[risk] for risk in Risk)))
+    told.append(blocks.aside("\n".join(RISKS[risk] for risk in Risk)))
     return told
 
 
@@ -141,9 +142,9 @@ def _switches(switches: Sequence[Ability]) -> list[Block]:
 
 
 def _switch(told: Ability) -> Block:
-    state = "🔵 *On*" if told.enabled else "⚪ *Off*"
+    state = "*On*" if told.enabled else "*Off*"
     text = f"{state} · {ability(told)}"
-    if len(told.tool) > _TOOL:
+    if not _TOOL.fullmatch(told.tool):
         return blocks.section(text)
     wanted = "off" if told.enabled else "on"
     asked = Confirm(

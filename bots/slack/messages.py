@@ -131,7 +131,7 @@ def _story(view: RunView) -> list[Block]:
     if done:
         told.append(blocks.section(f"*Done*\n{whole_lines(done, limit=_DONE_SHOWN)}"))
     told.append(blocks.section(f"*Doing now*\n{now}"))
-    told.append(blocks.fields([f"*Needed from you*\n{needs}", f"*Next*\n{_NEXT[view.stage]}"]))
+    told.append(blocks.fields([f"*Needed from people*\n{needs}", f"*Next*\n{_NEXT[view.stage]}"]))
     return told
 
 
@@ -154,7 +154,7 @@ def _cost(view: RunView) -> Block:
 
 def _stop(view: RunView) -> Block:
     value = actions.carried(actions.of_run(view.run_id))
-    return blocks.buttons([blocks.button("Stop", action=actions.STOP, value=value, style="danger")])
+    return blocks.buttons([blocks.button("Stop", action=actions.STOP, value=value)])
 
 
 def _undo(view: RunView, *, undoable: Undoable) -> Block:

@@ -63,7 +63,7 @@ def quoted(text: str, *, limit: int = 1000) -> str:
 
 def code(text: str, *, limit: int = 100) -> str:
     """Return ``text`` as code in Slack's own markup; ``-`` where there is none."""
-    told = line(text.replace("`", "'"), limit=limit)
+    told = line(text[: 4 * limit + 1].replace("`", "'"), limit=limit)
     return f"`{told}`" if told else "-"
 
 
