@@ -44,9 +44,10 @@ class Message(_Deed):
 
 
 class Click(_Deed):
-    """A button pressed; on a message (``channel``, ``thread``), at home or in a form.
+    """A button pressed: on a message, on the agent's own page (``view``, no ``channel``).
 
-    ``trigger`` lets a form be opened for a few seconds.
+    ``thread`` is that which the message is a reply in, empty where it is none. ``trigger`` lets a
+    form be opened for a few seconds.
     """
 
     type: Literal["click"] = "click"

@@ -277,7 +277,8 @@ def _visit(arrival: Arrival, deed: Deed, *, caller: Caller) -> Visit:
         case Message() | Stopped():
             place = thread_place(arrival, channel=deed.channel, thread=deed.thread)
         case Click() if deed.channel:
-            place = thread_place(arrival, channel=deed.channel, thread=deed.thread)
+            thread = deed.thread or deed.message
+            place = thread_place(arrival, channel=deed.channel, thread=thread)
         case _:
             place = own_place(arrival, user=deed.user)
     return Visit(
@@ -293,9 +294,12 @@ def _visit(arrival: Arrival, deed: Deed, *, caller: Caller) -> Visit:
 def _private(arrival: Arrival, deed: Deed) -> tuple[Place, bool]:
     """Return where somebody is told something alone.
 
-    A command and a shortcut may come from channels that the agent is not in.
+    Whispered into a thread that nobody has opened, it would not be seen: it goes to the channel
+    then. A command and a shortcut may come from channels that the agent is not in.
     """
     match deed:
+        case Message() if deed.is_first and not deed.is_direct:
+            return private_place(arrival, user=deed.user, channel=deed.channel, thread="")
         case Message() | Stopped() | Click():
             return private_place(arrival, user=deed.user, channel=deed.channel, thread=deed.thread)
         case _:

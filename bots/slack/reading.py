@@ -81,7 +81,7 @@ def click(body: object, *, sender: Sender) -> Reading | None:
     pressed, at = said.actions[0], said.container
     channel = said.channel.id if said.channel else at.channel_id
     message = said.message.ts if said.message else at.message_ts
-    thread = (said.message.thread_ts if said.message else "") or at.thread_ts or message
+    thread = (said.message.thread_ts if said.message else "") or at.thread_ts
     where = f"{channel}/{message}" if channel else said.view.id if said.view else ""
     return Reading(
         conversation=f"click:{where}:{said.user.id}",
@@ -94,7 +94,7 @@ def click(body: object, *, sender: Sender) -> Reading | None:
             action=pressed.action_id,
             value=pressed.told,
             channel=channel,
-            thread=thread,
+            thread="" if thread == message else thread,
             message=message,
             trigger=said.trigger_id,
             view=said.view.id if said.view else "",

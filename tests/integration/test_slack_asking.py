@@ -8,9 +8,11 @@ import pytest
 
 from bots.slack.arrivals import Gone, LeftPerson, Message, Stopped
 from bots.slack.asking import Said
+from bots.slack.our_threads import OurThreads
 from core.domain.delivery import Kind
 from core.domain.quoted import Speaker
 from core.domain.run import RunStatus
+from core.store.chat_directory import ChatDirectory
 from tests.chat import account_of
 from tests.databases import Urls
 from tests.slack.desk import (
@@ -239,3 +241,23 @@ async def test_an_app_that_was_removed_is_cleaned_up_after(desk: Desk) -> None:
     await desk.arrives(Gone(why="uninstalled", at=1_700_000_000))
     await desk.arrives(Gone(why="revoked", at=1_700_000_000, bots=("U0SALLYPORT",)))
     assert desk.departed.noted == [(TEAM, "uninstalled"), (TEAM, '{"bot":["U0SALLYPORT"]}')]
+
+
+async def test_a_refusal_of_what_begins_no_thread_is_whispered_to_the_channel(desk: Desk) -> None:
+    await desk.says("", ts=THREAD)
+    await desk.says("", ts=LATER)
+    assert [wish.place.address for wish in desk.outbox.wishes] == [
+        f"{CHANNEL}/",
+        f"{CHANNEL}/{THREAD}",
+    ]
+
+
+async def test_a_thread_is_ours_once_something_was_asked_there(desk: Desk) -> None:
+    directory = ChatDirectory(desk.world.assembly.database)
+    ours = OurThreads(directory, following=desk.following)
+    address = f"{CHANNEL}/{THREAD}"
+    assert not await ours(TEAM, address)
+    await desk.says("What is late?")
+    assert await ours(TEAM, address)
+    assert not await ours(TEAM, f"{CHANNEL}/{LATER}")
+    assert not await ours("T0OTHER", address)

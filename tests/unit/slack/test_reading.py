@@ -195,6 +195,16 @@ def test_a_click_at_home_has_no_channel() -> None:
     assert (read.happening.channel, read.happening.view) == ("", "V1")
 
 
+def test_a_click_on_a_message_that_is_no_reply_names_no_thread() -> None:
+    payload = a_click()
+    for thread in ("", payload["message"]["ts"]):
+        payload["message"]["thread_ts"] = thread
+        read = reading.click(payload, sender=SENDER)
+        assert read is not None
+        assert isinstance(read.happening, Click)
+        assert (read.happening.thread, read.happening.message) == ("", "1700000001.000200")
+
+
 def test_a_choice_in_a_menu_is_its_value() -> None:
     payload = a_click()
     payload["actions"][0]["selected_option"] = {"value": "chosen"}
