@@ -35,7 +35,7 @@ class ApprovalGate:
         match last.state if last else None:
             case ApprovalState.DENIED if last:
                 no = next(d for d in last.decisions if d.answer is Answer.DENY)
-                return Declined(code="denied", by=no.principal.email, reason=no.reason)
+                return Declined(code="denied", by=no.by, reason=no.reason)
             case ApprovalState.EXPIRED:
                 return Declined(code="expired")
             case _:
@@ -74,7 +74,7 @@ class ApprovalGate:
                 return Waiting(approval_id=found.id)
             case ApprovalState.APPROVED:
                 word = found.decisions[-1]
-                return Settled(answer=word.answer, by=word.principal.email)
+                return Settled(answer=word.answer, by=word.by)
             case ApprovalState.DENIED | ApprovalState.EXPIRED | ApprovalState.WITHDRAWN:
                 return Declined(code="expired")
 
@@ -85,12 +85,11 @@ class ApprovalGate:
     async def _covered(self, question: Question, *, last: Approval | None) -> Covered | None:
         tenant_id, now = question.call.tenant_id, self._clock.now()
         if last is not None and last.state is ApprovalState.APPROVED:
-            people = await self._records.people(
-                tenant_id, ids=[decision.principal.id for decision in last.decisions]
-            )
+            answered = [each for one in last.voices for each in (one.principal, one.voice)]
+            people = await self._records.people(tenant_id, ids=[each.id for each in answered])
             demanded = question.verdict.approvers
             if is_covered(last, digest=question.digest, demanded=demanded, people=people):
-                by = tuple(d.principal.email for d in last.decisions if d.answer is Answer.APPROVE)
+                by = tuple(one.by for one in last.voices if one.answer is Answer.APPROVE)
                 return Covered(by=by, how="approval", reference=str(last.id))
             return None
         run_id = _run_of(question)
@@ -140,6 +139,7 @@ class ApprovalGate:
             state=ApprovalState.PENDING,
             expires_at=now + timedelta(days=question.expires_after_days),
             created_at=now,
+            edited=call.edited,
         )
         told: JsonObject = {
             "approval_id": str(approval.id),

@@ -5,17 +5,19 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
-from core.domain.approval import Approval, ApprovalState, Closed, Decision, Grant
+from core.domain.approval import Approval, ApprovalState, Closed, Decision, Edit, Grant
 from core.domain.audit import AuditRecord
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
 from core.domain.principal import Principal
+from core.domain.reminding import Due, Reminding
 from core.domain.run import Lease
+from core.domain.verdict import Approvers
 
 
 class DueApproval(Protocol):
-    """A question whose time is over, wherever it is."""
+    """A question for which something is due, wherever it is."""
 
     @property
     def tenant_id(self) -> TenantId:
@@ -29,10 +31,14 @@ class DueApproval(Protocol):
 
 
 class Deadlines(Protocol):
-    """The look across tenants for questions whose time is over."""
+    """The look across tenants for questions for which something is due."""
 
     async def due_approvals(self, *, now: datetime, limit: int) -> Sequence[DueApproval]:
         """Return pending questions that expired before ``now``, the oldest first."""
+        ...
+
+    async def due_reminders(self, *, now: datetime, limit: int) -> Sequence[DueApproval]:
+        """Return pending questions of which people are to be reminded, the longest due first."""
         ...
 
 
@@ -53,6 +59,22 @@ class OpenQuestion(Protocol):
         """
         ...
 
+    async def edit(self, edit: Edit, *, by: str) -> None:
+        """Make the question, and its call, what the edit says; ``by`` is the editor's email.
+
+        Raises:
+            Conflict: ``run_at_work``: somebody drives the run, who may hold the call as it was.
+        """
+        ...
+
+    async def plan(self) -> Reminding:
+        """Return how the tenant reminds of questions."""
+        ...
+
+    async def remind(self, due: Due, *, now: datetime, escalated_to: str) -> None:
+        """Keep that ``due`` has been told, and when something is due next."""
+        ...
+
     async def close(self, state: ApprovalState, *, grant: Grant | None) -> Closed:
         """Close the question, and with a grant the run's other open questions that it covers."""
         ...
@@ -64,6 +86,14 @@ class OpenQuestion(Protocol):
 
 class ApprovalRecords(Protocol):
     """Questions, answers and grants as they are stored."""
+
+    async def get(self, tenant_id: TenantId, *, approval_id: ApprovalId) -> Approval:
+        """Return one question with its answers.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        ...
 
     async def of_call(self, tenant_id: TenantId, *, call_id: CallId) -> Sequence[Approval]:
         """Return every question about a call, in the order in which they were asked."""
@@ -102,6 +132,24 @@ class ApprovalRecords(Protocol):
         """Return these people as they are now; who is disabled is missing."""
         ...
 
+    async def absent(
+        self, tenant_id: TenantId, *, deputy_id: PrincipalId, now: datetime
+    ) -> Sequence[Principal]:
+        """Return who is away now and has named this person their deputy, by email."""
+        ...
+
+    async def able(
+        self, tenant_id: TenantId, *, approvers: Approvers, limit: int
+    ) -> Sequence[Principal]:
+        """Return people of whom such a question may be asked, by email."""
+        ...
+
+    async def deputies(
+        self, tenant_id: TenantId, *, ids: Sequence[PrincipalId], now: datetime
+    ) -> Mapping[PrincipalId, Principal]:
+        """Return the deputies of those of these people who are away now, by who is away."""
+        ...
+
     def closing(
         self, tenant_id: TenantId, *, approval_id: ApprovalId
     ) -> AbstractAsyncContextManager[OpenQuestion]:
@@ -109,5 +157,18 @@ class ApprovalRecords(Protocol):
 
         Raises:
             NotFound: ``not_found``.
+        """
+        ...
+
+
+class Editor(Protocol):
+    """Says what a call would be with other arguments, judged anew as its requester's own."""
+
+    async def edited(self, approval: Approval, *, arguments: JsonObject, by: str) -> Edit:
+        """Return the question as it would be then; nothing is changed.
+
+        Raises:
+            Refused: what the door says to such a call: its schema, the policy, its targets.
+            Conflict: ``call_begun``: it may have happened already; ``requester_left``.
         """
         ...

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
+from core.absences import Absences
+from core.domain.approval import Approval
 from core.domain.canonical import JsonObject, storable
-from core.domain.event import EventKind, RunEvent, TextChunk
+from core.domain.event import RunEvent, TextChunk
 from core.domain.ids import ApprovalId, CallId, RunId, call_id_of
 from core.domain.principal import Caller, Role
+from core.domain.quoted import MOST_CHARACTERS, MOST_QUOTES, Quoted, is_bounded
 from core.domain.run import CallRecord, Conversation, Run
 from core.domain.tool import CallState, Tool, ToolCall
 from core.errors import (
@@ -21,16 +24,19 @@ from core.errors import (
     StaleEpoch,
     Unavailable,
 )
+from core.following import followed
 from core.governance.door import Door
 from core.governance.judge import Judge
 from core.governance.judgement import Judgement
 from core.handbook import Handbook
-from core.ports import Clock, Decisions, People, Renew
+from core.letters import Letters
+from core.opinions import Opinions
+from core.ports import Clock, People, Renew
+from core.questions import Questions
 from core.reports import Reports
 from core.runs.stops import cause_of
 from core.standings import Standings
 from core.starting import Starter, direct_call
-from core.store.approvals import StoredApprovals
 from core.store.events import StoredEvents
 from core.store.runs import StoredRuns
 
@@ -58,24 +64,35 @@ class App:
         judge: Judge,
         people: People,
         runs: StoredRuns,
-        approvals: StoredApprovals,
         events: StoredEvents,
-        decisions: Decisions,
+        questions: Questions,
+        opinions: Opinions,
         starter: Starter,
         reports: Reports,
         handbook: Handbook,
+        letters: Letters,
+        absences: Absences,
         clock: Clock,
         renew: Renew,
     ) -> None:
-        """Take the door, what is kept, and who starts runs; two parts answer for themselves."""
+        """Take the door, what is kept, and who starts runs; four parts answer for themselves."""
         self.reports = reports
         self.handbook = handbook
+        self.letters = letters
+        self.absences = absences
         self._door = door
         self._judge = judge
         self._runs = runs
-        self._approvals = approvals
         self._events = events
-        self._decisions = decisions
+        self._questions = questions
+        # What it says of questions, under this name.
+        self.approvals = questions.page
+        self.pending_for = questions.pending_for
+        self.asked = questions.asked
+        self.whom_to_ask = questions.whom_to_ask
+        self.preview_edit = questions.preview_edit
+        self.decide = questions.decide
+        self._opinions = opinions
         self._starter = starter
         self._clock = clock
         self._renew = renew
@@ -176,13 +193,11 @@ class App:
         if not caller.may_name(record.call.tool):
             raise NotFound("not_found", noun="call")
         mine = record.call.requester.id == caller.principal.id
-        if not mine and Role.ADMIN not in caller.principal.roles:
-            await self._concerned(caller, call_id=call_id)
+        if not mine and not await self._questions.concerns_call(caller.principal, call_id=call_id):
+            raise NotFound("not_found", noun="call")
         waiting = None
         if record.state in {CallState.PENDING_APPROVAL, CallState.UNKNOWN}:
-            asked = await self._approvals.of_call(caller.tenant_id, call_id=call_id)
-            still = [one.id for one in asked if one.state is ApprovalState.PENDING]
-            waiting = still[-1] if still else None
+            waiting = await self._questions.open_about(caller, call_id=call_id)
         return CallView(record=record, approval_id=waiting)
 
     async def start_run(
@@ -193,18 +208,29 @@ class App:
         agent: str | None = None,
         conversation: Conversation | None = None,
         client_key: str | None = None,
+        context: tuple[Quoted, ...] = (),
     ) -> RunId:
         """Start a run of the agent for the caller; the same ``client_key`` starts it once.
 
+        ``context`` is what was said before, the oldest first: the model is shown it as quoted data.
+
         Raises:
-            InvalidInput: ``invalid_task``: empty, or longer than 50,000 characters.
+            InvalidInput: ``invalid_task``: empty, or longer than 50,000 characters;
+                ``invalid_context``: more than a run can be told.
             NotFound: ``not_found``: no such agent.
         """
         caller = await self._now(caller, "runs:start")
         if not task.strip() or len(task) > _TASK_LENGTH or storable(task) != task:
             raise InvalidInput("invalid_task", limit=_TASK_LENGTH)
+        if not is_bounded(context):
+            raise InvalidInput("invalid_context", quotes=MOST_QUOTES, limit=MOST_CHARACTERS)
         started = await self._starter.start(
-            caller, task=task, agent=agent, conversation=conversation, client_key=client_key
+            caller,
+            task=task,
+            agent=agent,
+            conversation=conversation,
+            client_key=client_key,
+            context=context,
         )
         return started.run_id
 
@@ -219,10 +245,8 @@ class App:
         mine = run.requester.id == caller.principal.id
         if mine or Role.ADMIN in caller.principal.roles:
             return run
-        if caller.principal.may_approve:
-            asked = await self._approvals.of_run(caller.tenant_id, run_id=run_id)
-            if any(self._decisions.concerns(caller.principal, approval=one) for one in asked):
-                return run
+        if await self._questions.concerns_run(caller.principal, run_id=run_id):
+            return run
         raise NotFound("not_found", noun="run")
 
     async def runs(
@@ -235,6 +259,19 @@ class App:
             caller.tenant_id,
             requester_id=None if everyone else caller.principal.id,
             before=before,
+            limit=limit,
+        )
+
+    async def runs_at(
+        self, caller: Caller, *, conversation: Conversation, limit: int = 10
+    ) -> tuple[Run, ...]:
+        """Return what the caller (an admin: anybody) asked there, newest first, without steps."""
+        _need(caller, "runs:read")
+        everyone = Role.ADMIN in caller.principal.roles
+        return await self._runs.of_conversation(
+            caller.tenant_id,
+            conversation=conversation,
+            requester_id=None if everyone else caller.principal.id,
             limit=limit,
         )
 
@@ -273,42 +310,25 @@ class App:
         Raises:
             NotFound: ``not_found``.
         """
-        has_ended = (await self.run(caller, run_id=run_id)).status.is_final
-        step, piece = 0, 0
-        while True:
-            chunks = await self._events.text_after(
-                caller.tenant_id, run_id=run_id, step=step, seq=piece
-            )
-            for chunk in chunks:
-                step, piece = chunk.step, chunk.seq
-                yield chunk
-            happened = await self._events.after(caller.tenant_id, run_id=run_id, seq=after)
-            for event in happened:
-                after = event.seq
-                yield event
-                if event.kind in {EventKind.COMPLETED, EventKind.STOPPED}:
-                    return
-            if not happened and not chunks:
-                if has_ended:
-                    return  # whoever comes back after the last event has seen it all
-                await asyncio.sleep(poll_seconds)
+        run = await self.run(caller, run_id=run_id)
+        told = followed(run, events=self._events, after=after, poll_seconds=poll_seconds)
+        async with aclosing(told):
+            async for happened in told:
+                yield happened
 
-    async def approvals(
-        self,
-        caller: Caller,
-        *,
-        state: ApprovalState | None,
-        before: tuple[datetime, ApprovalId] | None,
-        limit: int,
-    ) -> tuple[tuple[Approval, ...], tuple[datetime, ApprovalId] | None]:
-        """Return questions that concern the caller, newest first, and where to go on."""
-        _need(caller, "approvals:read")
-        page = await self._approvals.page(caller.tenant_id, state=state, before=before, limit=limit)
-        shown = tuple(
-            one for one in page if self._decisions.concerns(caller.principal, approval=one)
-        )
-        more = (page[-1].created_at, page[-1].id) if len(page) == limit else None
-        return shown, more
+    async def give_feedback(
+        self, caller: Caller, *, run_id: RunId, good: bool, reason: str = ""
+    ) -> Run:
+        """Keep what the caller thinks of what a run came to; their last word counts.
+
+        Raises:
+            NotFound: ``not_found``.
+            InvalidInput: ``reason_too_long``.
+        """
+        caller = await self._now(caller, "runs:start")
+        run = await self.run(caller, run_id=run_id)
+        await self._opinions.give(caller, run=run, good=good, reason=reason)
+        return await self.run(caller, run_id=run_id)
 
     async def approval(self, caller: Caller, *, approval_id: ApprovalId) -> Approval:
         """Return a question that concerns the caller.
@@ -317,7 +337,7 @@ class App:
             NotFound: ``not_found``.
         """
         _need(caller, "approvals:read")
-        return await self._concerning(caller, approval_id=approval_id)
+        return await self._questions.one(caller, approval_id=approval_id)
 
     async def asked_about(
         self, caller: Caller, *, approval_id: ApprovalId
@@ -328,30 +348,10 @@ class App:
             NotFound: ``not_found``.
         """
         _need(caller, "tools:call")
-        approval = await self._concerning(caller, approval_id=approval_id)
+        approval = await self._questions.one(caller, approval_id=approval_id)
         if approval.requester.id != caller.principal.id:
             _need(caller, "approvals:read")
         return await self.call(caller, call_id=approval.call_id), approval
-
-    async def decide(
-        self,
-        caller: Caller,
-        *,
-        approval_id: ApprovalId,
-        answer: Answer,
-        digest: str,
-        scope: GrantScope = GrantScope.ONCE,
-        reason: str = "",
-    ) -> Approval:
-        """Answer a question; see the Decisions port for what may go wrong."""
-        return await self._decisions.decide(
-            await self._renew(caller),
-            approval_id=approval_id,
-            answer=answer,
-            digest=digest,
-            scope=scope,
-            reason=reason,
-        )
 
     async def _answered(self, caller: Caller, call: ToolCall) -> CallRecord:
         """Make a safe call under the caller's standing; where that was out of date, look again."""
@@ -381,17 +381,6 @@ class App:
                 return view
             await asyncio.sleep(pause)
             pause = min(_LAST_LOOK_SECONDS, pause * 2)
-
-    async def _concerning(self, caller: Caller, *, approval_id: ApprovalId) -> Approval:
-        approval = await self._approvals.get(caller.tenant_id, approval_id=approval_id)
-        if not self._decisions.concerns(caller.principal, approval=approval):
-            raise NotFound("not_found", noun="approval")
-        return approval
-
-    async def _concerned(self, caller: Caller, *, call_id: CallId) -> None:
-        asked = await self._approvals.of_call(caller.tenant_id, call_id=call_id)
-        if not any(self._decisions.concerns(caller.principal, approval=one) for one in asked):
-            raise NotFound("not_found", noun="call")
 
 
 def _need(caller: Caller, scope: str) -> None:

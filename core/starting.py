@@ -5,11 +5,12 @@ from dataclasses import replace
 from uuid import uuid4
 
 from core.domain.audit import AuditRecord, audit_record
-from core.domain.canonical import Json, JsonObject
+from core.domain.canonical import Json, JsonObject, storable
 from core.domain.event import EventKind
 from core.domain.ids import CallId, RunId, call_id_of
 from core.domain.journal import Happened
 from core.domain.principal import Caller
+from core.domain.quoted import Quoted
 from core.domain.run import AgentVersion, Conversation, Run, RunKind, RunStatus
 from core.domain.tool import ToolCall
 from core.errors import Conflict, NotFound, Refused
@@ -47,6 +48,7 @@ class Starter:
         agent: str | None,
         conversation: Conversation | None,
         client_key: str | None,
+        context: tuple[Quoted, ...] = (),
     ) -> Started:
         """Start a run of the agent; the same ``client_key`` of the same caller starts it once.
 
@@ -56,13 +58,14 @@ class Starter:
         if agent not in {None, self._agent.agent}:
             raise NotFound("not_found", noun="agent")
         run = self._new_run(caller, kind=RunKind.AGENT, task=task)
+        content: JsonObject = {"task": task, "quoted": len(context)}
         return await self._begin(
             Beginning(
-                run=replace(run, conversation=conversation),
+                run=replace(run, conversation=conversation, context=tuple(map(_storable, context))),
                 scopes=caller.scopes,
                 client_key=client_key,
                 events=(_started(run),),
-                audit=self._audit_start(caller, run=run, content={"task": task}),
+                audit=self._audit_start(caller, run=run, content=content),
             )
         )
 
@@ -122,7 +125,7 @@ class Starter:
         )
         if record is None:
             return None
-        if (record.call.tool, record.call.arguments) != (call.tool, checked().arguments):
+        if (record.call.tool, record.call.asked_for) != (call.tool, checked().arguments):
             raise Conflict("key_reused")
         return record.call.id
 
@@ -172,6 +175,10 @@ class Starter:
             run_id=run.id,
             content={**content, "kind": run.kind.value, "via": caller.via},
         )
+
+
+def _storable(quote: Quoted) -> Quoted:
+    return replace(quote, by=storable(quote.by), text=storable(quote.text))
 
 
 def acting_in(caller: Caller) -> str:

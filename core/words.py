@@ -95,7 +95,14 @@ SENTENCES: Mapping[str, str] = {
     "reason_too_long": "A reason has at most {limit} characters.",
     "decision_needs_page": "A model may not decide for a person. Open the approval and decide there.",
     "scope_needs_admin": "Only an admin may allow this for good; approve it once or for this run.",
+    "switch_needs_admin": "Only an admin may switch tools on and off for the company.",
     "needs_approval": "{tool} needs somebody's approval, and only a run can wait for it. Start a run for this.",
+    "only_once": "This can be approved only once, not as a standing permission: it is {detail}.",
+    "run_at_work": "The run is at work on something else right now. Try again in a moment.",
+    "call_begun": "This call was begun before and may have happened already, so it cannot be changed. Approve or deny it.",
+    "requester_left": "Whoever asked for this is no longer known here, so it cannot be changed.",
+    "invalid_deputy": "{email} cannot decide in your place: it takes another approver or admin of your company.",
+    "invalid_absence": "You can be away until some time in the next {days} days.",
     # not there
     "not_found": "There is no such {noun}.",
     "unknown_tenant": "There is no tenant named {tenant}. See them with: sallyport tenant list.",
@@ -106,6 +113,7 @@ SENTENCES: Mapping[str, str] = {
     "principal_exists": "There is a person with the email {email} already.",
     "not_yours": "This {noun} is somebody else's; only they or an admin may do that.",
     "invalid_task": "A task is a text of 1 to {limit} characters.",
+    "invalid_context": "A run can be told at most {quotes} earlier messages of {limit} characters together.",
     "key_reused": "This Idempotency-Key was used for another request already. Use a new one.",
     "undone_already": "This call was undone already, or is being undone now.",
     # runs

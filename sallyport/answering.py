@@ -1,7 +1,10 @@
 """How a process answers HTTP and MCP on its one port, and where people find it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from starlette.routing import BaseRoute
 
 from core.identity.master import NoMasterKey
 from core.store.readiness import Readiness
@@ -14,6 +17,7 @@ from sallyport.http import serve as serve_http
 from sallyport.metrics import Gauge
 from sallyport.processes import Process
 from sallyport.settings import HttpSettings
+from sallyport.signing_in import FrontPages
 
 
 async def answer_http(process: Process, *, port: int, ready: Callable[[int], object]) -> None:
@@ -42,29 +46,42 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
         nudges=parts.nudges,
         stopping=stopping,
     )
-    asgi = http_app(
-        app=process.app,
-        tokens=parts.tokens,
-        mcp=mcp.asgi,
-        readiness=Readiness(parts.database).check,
-        settings=http,
-        pages=(*parts.letting_in.routes(url, pages=pages), *pages.routes),
-        clock=parts.clock,
-        stopping=stopping,
-        gauges={
-            "sallyport_database_connections_in_use": Gauge(
-                meaning="Connections to PostgreSQL that somebody works with now.",
-                read=lambda: parts.database.connections_in_use,
-            )
-        },
-    )
     try:
-        async with mcp.lifespan():
-            await serve_http(asgi, host=http.host, port=port, ready=ready, listener=listener)
+        async with _chat(process, pages=pages, url=url) as chat:
+            asgi = http_app(
+                app=process.app,
+                tokens=parts.tokens,
+                mcp=mcp.asgi,
+                readiness=Readiness(parts.database).check,
+                settings=http,
+                pages=(*parts.letting_in.routes(url, pages=pages), *chat, *pages.routes),
+                clock=parts.clock,
+                stopping=stopping,
+                gauges={
+                    "sallyport_database_connections_in_use": Gauge(
+                        meaning="Connections to PostgreSQL that somebody works with now.",
+                        read=lambda: parts.database.connections_in_use,
+                    )
+                },
+            )
+            async with mcp.lifespan():
+                await serve_http(asgi, host=http.host, port=port, ready=ready, listener=listener)
     except BaseExceptionGroup as group:
         raise first_of(group) from group
     finally:
         listener.close()
+
+
+def _chat(
+    process: Process, *, pages: FrontPages, url: str
+) -> AbstractAsyncContextManager[Sequence[BaseRoute]]:
+    """Have people talk to us where they are, as far as that is set up."""
+    if not process.parts.settings.slack.is_on:
+        return nullcontext(())
+    # What speaks to Slack takes a while to read.
+    from sallyport.chatting import chatting  # noqa: PLC0415
+
+    return chatting(process.parts, process.app, pages=pages, url=url)
 
 
 def pages_of(http: HttpSettings, *, port: int) -> str | None:

@@ -4,10 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from approvals.decide import Decider
 from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
-from bots.linking import Linking
 from core.app import App
 from core.cedar import CedarPolicy
 from core.domain.ids import RunId, TenantId
@@ -28,6 +26,7 @@ from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
 from core.identity.signing import SigningKeys
 from core.identity.tokens import Tokens
+from core.letters import Letters
 from core.llm.prices import PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import model_of
@@ -39,8 +38,8 @@ from core.starting import Starter
 from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
-from core.store.chat_link_offers import StoredLinkOffers
-from core.store.chat_links import StoredLinks
+from core.store.chat_inbox import StoredInbox
+from core.store.chat_outbox import StoredOutbox
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
 from core.store.database import APP_ROLE, Database
@@ -72,12 +71,15 @@ from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
+from sallyport.deciding import DecidingParts
 from sallyport.letting_in import LettingIn
+from sallyport.linking import linking_on
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
 
 _SEAL_SECONDS = 0.5
 _EXPIRE_SECONDS = 5.0
+_REMIND_SECONDS = 20.0
 _FORGET_SECONDS = 600.0
 
 
@@ -139,12 +141,12 @@ class Assembly:
             people=self.people, judge=self.judge, policy=policy, packs=self.packs()
         )
         self.journal = self.build_journal()
-        self.linking = Linking(
-            StoredLinks(self.database),
-            offers=StoredLinkOffers(self.database),
-            audit=self.journal,
+        self.linking = linking_on(self.database, audit=self.journal, clock=self.clock)
+        self.letters = Letters(
+            inbox=StoredInbox(self.database),
+            outbox=StoredOutbox(self.database),
+            journal=self.journal,
             clock=self.clock,
-            tellers={},
         )
         self.sign_in = SignInParts(
             self.database,
@@ -196,6 +198,17 @@ class Assembly:
             journal=self.journal,
             spending=self.spending,
             clock=self.clock,
+        )
+
+        self.deciding = DecidingParts(
+            self.database,
+            approvals=self.approvals,
+            people=self.people,
+            runs=self.stored_runs,
+            judge=self.judge,
+            directory=self.directory,
+            clock=self.clock,
+            renew=self.tokens.renew,
         )
 
     def reached_at(self, url: str) -> None:
@@ -274,9 +287,9 @@ class Assembly:
             judge=self.judge,
             people=self.people,
             runs=self.stored_runs,
-            approvals=self.approvals,
             events=self.events,
-            decisions=Decider(records=self.approvals, dispatcher=dispatcher, clock=self.clock),
+            questions=self.deciding.questions(dispatcher),
+            opinions=self.deciding.opinions,
             starter=Starter(
                 runs=self.stored_runs,
                 dispatcher=dispatcher,
@@ -286,6 +299,8 @@ class Assembly:
             ),
             reports=Reports(usage=StoredUsage(self.database), audit=self.audit),
             handbook=self.handbook,
+            letters=self.letters,
+            absences=self.deciding.absences,
             clock=self.clock,
             renew=self.tokens.renew,
         )
@@ -360,6 +375,7 @@ class Assembly:
 
         return (
             Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
+            Job(name="remind", every_seconds=_REMIND_SECONDS, run=self.deciding.remind),
             Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
             Job(name="forget_sign_ins", every_seconds=_FORGET_SECONDS, run=self.letting_in.forget),
             Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),

@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, str] = {
     "approvals": "See what waits for people, and decide it.",
     "undo": "Take a call back.",
     "audit": "Export and verify the audit.",
+    "letters": "See what chat could not handle or deliver, and try it again.",
     "mcp": "Serve MCP on standard input and output.",
     "doctor": "Check this installation, and say what to do about it.",
 }

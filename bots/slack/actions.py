@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Final, cast
 
+from core.domain.account import Account
 from core.domain.ids import ApprovalId, CallId, RunId
 
 APPROVE: Final = "approve"
@@ -21,6 +22,7 @@ FEEDBACK: Final = "feedback"
 SWITCH_TOOL: Final = "switch_tool"
 SUGGESTION: Final = "suggestion"
 LINK: Final = "link"
+UNLINK: Final = "unlink"
 OPEN_CONSOLE: Final = "open_console"
 """``action_id`` of each button. ``DETAILS``, ``LINK`` and ``OPEN_CONSOLE`` only open an address."""
 
@@ -74,6 +76,16 @@ def of_run(run_id: RunId) -> dict[str, str]:
 def of_call(run_id: RunId, *, call_id: CallId) -> dict[str, str]:
     """Return ``r`` and ``c``: a call, and the run it was made in."""
     return {"r": str(run_id), "c": str(call_id)}
+
+
+def of_account(account: Account) -> dict[str, str]:
+    """Return ``s``, ``w`` and ``u``: an account, for its person to be rid of."""
+    return {"s": account.surface, "w": account.workspace, "u": account.user}
+
+
+def account_of(ids: Mapping[str, str]) -> Account:
+    """Return the account that ``of_account`` told of."""
+    return Account(surface=ids.get("s", ""), workspace=ids.get("w", ""), user=ids.get("u", ""))
 
 
 def suggestion_key(task: str) -> str:

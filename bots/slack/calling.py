@@ -102,13 +102,14 @@ class Caller:
             return Never(code=error.code)
         except SallyportError as error:
             return Later(code=error.code)
-        outcome = await _called(client, call)
+        outcome = await called(client, call)
         if isinstance(outcome, Never) and is_of_workspace(outcome.code):
             await self._clients.token_died(workspace)
         return outcome
 
 
-async def _called(client: AsyncWebClient, call: ApiCall) -> Outcome:
+async def called(client: AsyncWebClient, call: ApiCall) -> Outcome:
+    """Make one call; what went wrong is in the outcome."""
     api = cast("_Api", client)
     try:
         async with asyncio.timeout(_SECONDS):

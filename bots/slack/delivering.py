@@ -40,6 +40,7 @@ _CHANNEL_GONE: Final = frozenset(
     {
         "channel_not_found",
         "is_archived",
+        "is_inactive",
         "not_in_channel",
         "user_not_found",
         "cannot_dm_bot",
@@ -48,7 +49,13 @@ _CHANNEL_GONE: Final = frozenset(
     }
 )
 _MESSAGE_GONE: Final = frozenset(
-    {"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"}
+    {
+        "block_mismatch",  # what was streamed takes no other blocks
+        "cant_update_message",
+        "edit_window_closed",
+        "message_not_found",
+        "thread_not_found",
+    }
 )
 _WORKSPACE_GONE: Final = frozenset(
     {

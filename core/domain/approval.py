@@ -7,7 +7,7 @@ from enum import StrEnum
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, CallId, GrantId, PrincipalId, RunId, TenantId
 from core.domain.principal import Principal
-from core.domain.tool import Risk
+from core.domain.tool import Edited, Risk
 from core.domain.verdict import Approvers
 
 
@@ -48,7 +48,10 @@ class GrantScope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A person's answer to an approval; one per person and approval, never changed."""
+    """A person's answer to an approval; one per person and digest, never changed.
+
+    ``in_place_of`` is who was away, where their deputy answered for them.
+    """
 
     approval_id: ApprovalId
     principal: Principal
@@ -58,11 +61,28 @@ class Decision:
     digest: str
     via: str
     decided_at: datetime
+    in_place_of: Principal | None = None
+
+    @property
+    def voice(self) -> Principal:
+        """Whose answer it counts as."""
+        return self.in_place_of or self.principal
+
+    @property
+    def by(self) -> str:
+        """Who answered, in words: ``beth@acme.test for bob@acme.test`` where a deputy did."""
+        absent = self.in_place_of
+        return f"{self.principal.email} for {absent.email}" if absent else self.principal.email
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """The question about one exact call. ``digest`` binds what was shown to what will run."""
+    """The question about one exact call. ``digest`` binds what was shown to what will run.
+
+    ``edited`` where an approver changed the call; ``decisions`` holds answers to what it was
+    before, too. ``reminded`` counts reminders. ``escalated_to`` is a group that it was told to,
+    empty for the admins; nobody while ``escalated_at`` is None.
+    """
 
     id: ApprovalId
     tenant_id: TenantId
@@ -83,6 +103,31 @@ class Approval:
     created_at: datetime
     closed_at: datetime | None = None
     decisions: tuple[Decision, ...] = ()
+    edited: Edited | None = None
+    reminded: int = 0
+    escalated_at: datetime | None = None
+    escalated_to: str = ""
+
+    @property
+    def voices(self) -> tuple[Decision, ...]:
+        """The answers that count: those to what the call is now."""
+        return tuple(one for one in self.decisions if one.digest == self.digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A question as it is with other arguments: judged anew, as the requester's own call.
+
+    ``verdict`` is the journal's, as it is kept with the call.
+    """
+
+    arguments: JsonObject
+    preview: JsonObject
+    digest: str
+    tool_version: int
+    reason: str
+    approvers: Approvers
+    verdict: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

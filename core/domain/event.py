@@ -21,7 +21,10 @@ class EventKind(StrEnum):
     APPROVAL_ASKED = (
         "approval.asked"  # approval_id, call_id, tool, summary, reason, needed, expires_at
     )
-    APPROVAL_DECIDED = "approval.decided"  # approval_id, answer, by, reason, state
+    APPROVAL_EDITED = "approval.edited"  # approval_id, call_id, tool, by, before, after, summary
+    APPROVAL_DECIDED = "approval.decided"  # approval_id, answer, by, for, reason, state
+    APPROVAL_REMINDED = "approval.reminded"  # approval_id, call_id, tool, summary, reminded
+    APPROVAL_ESCALATED = "approval.escalated"  # approval_id, call_id, tool, summary, to
     APPROVAL_EXPIRED = "approval.expired"  # approval_id, call_id, tool
     APPROVAL_WITHDRAWN = "approval.withdrawn"  # approval_id, call_id, tool, covered_by: approval_id
     RESUMED = "run.resumed"  # segment

@@ -8,6 +8,7 @@ from core.domain.canonical import JsonObject
 from core.domain.ids import CallId, RunId, TenantId
 from core.domain.model import ModelAnswer
 from core.domain.principal import Principal
+from core.domain.quoted import Quoted
 from core.domain.tool import CallState, Inverse, ToolCall, ToolResult
 
 
@@ -111,10 +112,21 @@ class StopCause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody thinks of what a run came to; their last word."""
+
+    principal: Principal
+    good: bool
+    reason: str
+    given_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One durable attempt at one task. Money in micro-dollars, ``active_ms`` without waits.
 
-    ``actor`` is who acts in it for the requester; empty where they do themselves.
+    ``actor`` is who acts in it for the requester; empty where they do themselves. ``context`` was
+    said before in the conversation that it was asked in, the oldest first.
     """
 
     id: RunId
@@ -138,6 +150,8 @@ class Run:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     steps: tuple[Step, ...] = ()
+    context: tuple[Quoted, ...] = ()
+    feedback: tuple[Feedback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,14 @@ _OPEN = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """That an approver changed a call: ``before`` is what was asked for, ``by`` their email."""
+
+    by: str
+    before: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """A request for a tool, by a person or by an agent acting for one; judged by the door.
 
@@ -84,7 +92,8 @@ class ToolCall:
     that it may be where it comes with a token for a few calls.
     ``run_id``, ``step`` and ``index`` place it in a run; a safe call straight from a front door has
     no run. ``asked`` counts the questions put to people about it so far. ``handle`` is the
-    provider's id for the call, echoed back to the model with the result.
+    provider's id for the call, echoed back to the model with the result. ``edited`` where an
+    approver changed ``arguments``; they are as they were approved, then.
     """
 
     id: CallId
@@ -102,6 +111,12 @@ class ToolCall:
     state: CallState = CallState.REQUESTED
     actor: str = ""
     capability: Capability | None = None
+    edited: Edited | None = None
+
+    @property
+    def asked_for(self) -> JsonObject:
+        """The arguments that the requester, or their agent, asked for."""
+        return self.edited.before if self.edited else self.arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core.domain.canonical import JsonObject, storable
 from core.domain.run import CallRecord
 from core.domain.tool import Preview, Tool, ToolCall
-from core.domain.verdict import Deny, RequireApproval, Verdict
+from core.domain.verdict import Allow, Approvers, Deny, RequireApproval, Verdict
 from core.errors import Conflict, Forbidden, NotFound
 from core.governance.digest import approval_digest
 from core.governance.judgement import Judgement, Offer
@@ -75,9 +75,7 @@ class Judge:
         """
         tool = self._found(call, standing=standing)
         checked = self._checked(call, tool=tool)
-        verdict = self._verdict(
-            tool, standing=standing, scopes=scopes, arguments=checked.arguments, via=call.via
-        )
+        verdict = self._verdict_on(checked, tool=tool, standing=standing, scopes=scopes)
         preview = digest = None
         if tool.risk.has_effect and not isinstance(verdict, Deny):
             preview = await self._toolbox.preview(checked)
@@ -115,13 +113,7 @@ class Judge:
         preview = Preview(summary=tool.name)
         if record.preview is not None:
             preview = Preview.of_json(record.preview)
-        verdict = self._verdict(
-            tool,
-            standing=standing,
-            scopes=scopes,
-            arguments=checked.arguments,
-            via=call.via,
-        )
+        verdict = self._verdict_on(checked, tool=tool, standing=standing, scopes=scopes)
         return Judgement(
             call=checked,
             tool=tool,
@@ -145,6 +137,21 @@ class Judge:
         if tool is None or not (tool.listed or call.via == "undo"):
             raise NotFound("unknown_tool", tool=storable(call.tool[:200]))
         return tool
+
+    def _verdict_on(
+        self, call: ToolCall, *, tool: Tool, standing: Standing, scopes: frozenset[str]
+    ) -> Verdict:
+        """Return what the policy says; what its requester did not ask for needs people anyway."""
+        verdict = self._verdict(
+            tool, standing=standing, scopes=scopes, arguments=call.arguments, via=call.via
+        )
+        if call.edited is None or not isinstance(verdict, Allow):
+            return verdict
+        return RequireApproval(
+            reason=f"{call.edited.by} changed this call, so somebody has to vouch for it.",
+            approvers=Approvers(role=tool.approver, needed=tool.needed),
+            rules=verdict.rules,
+        )
 
     def _verdict(
         self,

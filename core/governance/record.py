@@ -28,6 +28,8 @@ def audit_of(
 ) -> AuditRecord:
     """Return what the auditor reads about a call: input, verdict, people, outcome."""
     content: dict[str, Json] = {"via": call.via, "input": call.arguments}
+    if call.edited is not None:
+        content["edited"] = {"by": call.edited.by, "before": call.edited.before}
     if judgement is not None:
         content |= told(judgement.verdict)
         content["tool_version"] = judgement.tool.version

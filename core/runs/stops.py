@@ -26,7 +26,7 @@ def check_before_asking(run: Run, *, steps: Sequence[Step]) -> None:
             ``unknown_tools`` (two calls of tools that do not exist).
     """
     calls = [record.call for step in steps for record in step.calls]
-    last = [(call.tool, canonical_json(call.arguments)) for call in calls[-_SAME_IN_A_ROW:]]
+    last = [(call.tool, canonical_json(call.asked_for)) for call in calls[-_SAME_IN_A_ROW:]]
     if len(last) == _SAME_IN_A_ROW and len(set(last)) == 1:
         raise RunStopped("stuck", times=_SAME_IN_A_ROW, tool=last[0][0])
     invented = [

@@ -15,7 +15,7 @@ from core.domain.ids import ApprovalId, CallId, GrantId, PrincipalId, RunId, Ten
 from core.domain.principal import Principal, Role
 from core.domain.tool import Risk
 from core.domain.verdict import Approvers
-from core.store.rows import AnyRow
+from core.store.rows import AnyRow, edited_of
 
 
 def approval_row(approval: Approval) -> dict[str, object]:
@@ -38,6 +38,8 @@ def approval_row(approval: Approval) -> dict[str, object]:
         "needed": approval.approvers.needed,
         "state": approval.state.value,
         "expires_at": approval.expires_at,
+        "original_arguments": approval.edited.before if approval.edited else None,
+        "edited_by": approval.edited.by if approval.edited else None,
     }
 
 
@@ -63,10 +65,16 @@ def approval_of(row: AnyRow, *, requester: Principal, answers: tuple[Decision, .
         created_at=row.created_at,
         closed_at=row.closed_at,
         decisions=answers,
+        edited=edited_of(row),
+        reminded=row.reminded,
+        escalated_at=row.escalated_at,
+        escalated_to=row.escalated_to or "",
     )
 
 
-def decision_of(row: AnyRow, *, principal: Principal) -> Decision:
+def decision_of(
+    row: AnyRow, *, principal: Principal, in_place_of: Principal | None = None
+) -> Decision:
     """Return the answer that a row of ``decisions`` tells of."""
     return Decision(
         approval_id=ApprovalId(row.approval_id),
@@ -77,6 +85,7 @@ def decision_of(row: AnyRow, *, principal: Principal) -> Decision:
         digest=row.digest,
         via=row.via,
         decided_at=row.decided_at,
+        in_place_of=in_place_of,
     )
 
 

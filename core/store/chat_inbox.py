@@ -72,6 +72,14 @@ class StoredInbox:
         arrivals = [_arrival(row) for row in rows]
         return tuple(sorted(arrivals, key=lambda one: (not one.urgent, one.received_at)))
 
+    async def payload(self, tenant_id: TenantId, *, arrival_id: UUID) -> JsonObject | None:
+        """Return what was kept of an arrival; None where it is not there any more."""
+        query = select(inbox.c.payload).where(
+            inbox.c.tenant_id == tenant_id, inbox.c.id == arrival_id
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
     async def handled(self, arrival: Arrival, *, at: datetime) -> None:
         """Note that there is nothing left to do about it."""
         await self._change(arrival.tenant_id, arrival.id, handled_at=at, error=None)

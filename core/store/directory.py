@@ -35,7 +35,7 @@ class DueSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueApproval:
-    """A question whose time is over."""
+    """A question for which something is due: its end, or a reminder."""
 
     tenant_id: TenantId
     approval_id: ApprovalId
@@ -144,6 +144,14 @@ class Directory:
             for row in rows
         )
 
+    async def due_reminders(self, *, now: datetime, limit: int) -> tuple[DueApproval, ...]:
+        """Return pending approvals of which to remind people by ``now``, the longest due first."""
+        rows = await self._rows(_DUE_REMINDERS, now=now, limit=limit)
+        return tuple(
+            DueApproval(tenant_id=TenantId(row.tenant_id), approval_id=ApprovalId(row.approval_id))
+            for row in rows
+        )
+
     async def unsealed(self, *, limit: int) -> tuple[TenantId, ...]:
         """Return tenants with audit records that are complete and in no block yet."""
         return tuple(TenantId(row.id) for row in await self._rows(_UNSEALED, limit=limit))
@@ -190,4 +198,5 @@ _INSTALL_STATE = (
 _DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
 _DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"
 _DUE_APPROVALS = "select * from directory_due_approvals(:now, :limit)"
+_DUE_REMINDERS = "select * from directory_due_reminders(:now, :limit)"
 _UNSEALED = "select id from directory_unsealed(:limit) as id"

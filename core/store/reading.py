@@ -1,6 +1,7 @@
 """Reading a run whole: its row, its steps and calls, its people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
 from core.domain.principal import Principal
-from core.domain.run import Lease, Run, RunKind, Step
+from core.domain.run import Feedback, Lease, Run, RunKind, Step
 from core.errors import NotFound
 from core.ports import DrivenRun, Standing
+from core.store.feedback import feedback_rows
 from core.store.principals import principal_of, tenant_of
 from core.store.rows import AnyRow, call_of, row_of, run_of, step_of
 from core.store.tables import principals, runs, steps, tool_calls, usage_events
@@ -54,10 +56,23 @@ async def whole(connection: AsyncConnection, row: AnyRow) -> Run:
         .where(tuple_(tool_calls.c.tenant_id, tool_calls.c.run_id) == mine)
         .order_by(tool_calls.c.step, tool_calls.c.position)
     )
-    people = await people_of(connection, TenantId(row.tenant_id), ids=[row.requester_id])
-    return _put_together(
+    tenant_id = TenantId(row.tenant_id)
+    given = await feedback_rows(connection, tenant_id, run_id=row.id)
+    ids = [row.requester_id, *(one.principal_id for one in given)]
+    people = await people_of(connection, tenant_id, ids=ids)
+    run = _put_together(
         row, requester=people[row.requester_id], answers=list(answers), asked=list(asked)
     )
+    feedback = tuple(
+        Feedback(
+            principal=people[one.principal_id],
+            good=one.good,
+            reason=one.reason,
+            given_at=one.given_at,
+        )
+        for one in given
+    )
+    return replace(run, feedback=feedback)
 
 
 def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds it

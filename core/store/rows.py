@@ -1,6 +1,6 @@
 """Rows of the run's tables as nouns, shared by the repositories that read them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from core.domain.canonical import JsonObject
 from core.domain.ids import CallId, RunId, TenantId
 from core.domain.model import ModelAnswer, Price, StopReason, TokenUsage, ToolUse
 from core.domain.principal import Principal
+from core.domain.quoted import Quoted, Speaker
 from core.domain.run import (
     AgentVersion,
     CallRecord,
@@ -23,7 +24,7 @@ from core.domain.run import (
     Step,
     StopCause,
 )
-from core.domain.tool import CallState, Failed, Inverse, Succeeded, ToolCall, ToolResult
+from core.domain.tool import CallState, Edited, Failed, Inverse, Succeeded, ToolCall, ToolResult
 
 AnyRow = Row[tuple[object, ...]]
 
@@ -34,7 +35,12 @@ def row_of(columns: Mapping[str, Any]) -> AnyRow:  # Any: columns of any type
     return cast("AnyRow", SimpleNamespace(**typed))
 
 
-def run_of(row: AnyRow, *, requester: Principal, steps: tuple[Step, ...] = ()) -> Run:
+def run_of(
+    row: AnyRow,
+    *,
+    requester: Principal,
+    steps: tuple[Step, ...] = (),
+) -> Run:
     """Return the run that a row of ``runs`` tells of."""
     return Run(
         id=RunId(row.id),
@@ -58,6 +64,7 @@ def run_of(row: AnyRow, *, requester: Principal, steps: tuple[Step, ...] = ()) -
         started_at=row.started_at,
         completed_at=row.completed_at,
         steps=steps,
+        context=_context(row.context),
     )
 
 
@@ -125,6 +132,7 @@ def call_of(row: AnyRow, *, requester: Principal, actor: str = "") -> CallRecord
             agent=row.agent,
             via=row.via,
             actor=actor,
+            edited=edited_of(row),
         ),
         state=CallState(row.state),
         result=_result(row),
@@ -140,6 +148,33 @@ def call_of(row: AnyRow, *, requester: Principal, actor: str = "") -> CallRecord
         created_at=row.created_at,
         started_at=row.started_at,
         settled_at=row.settled_at,
+    )
+
+
+def edited_of(row: AnyRow) -> Edited | None:
+    """Return that somebody changed the call of a row of ``tool_calls`` or ``approvals``."""
+    if row.original_arguments is None:
+        return None
+    return Edited(by=row.edited_by, before=row.original_arguments)
+
+
+def context_json(quotes: Sequence[Quoted]) -> list[JsonObject] | None:
+    """Return quotes as a run keeps them."""
+    return [
+        {"by": one.by, "text": one.text, "role": one.role.value, "at": one.at.isoformat()}
+        for one in quotes
+    ] or None
+
+
+def _context(stored: Sequence[Mapping[str, str]] | None) -> tuple[Quoted, ...]:
+    return tuple(
+        Quoted(
+            by=one["by"],
+            text=one["text"],
+            role=Speaker(one["role"]),
+            at=datetime.fromisoformat(one["at"]),
+        )
+        for one in stored or ()
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import Select, and_, or_, select, update
 
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.journal import Happened
-from core.domain.run import CallRecord, Run, RunKind, RunStatus, StopCause
+from core.domain.run import CallRecord, Conversation, Run, RunKind, RunStatus, StopCause
 from core.domain.tool import CallState, ToolCall
 from core.errors import Conflict, NotFound
 from core.ports import Clock, Ending
@@ -20,7 +20,7 @@ from core.store.database import Database
 from core.store.ending import finish_held
 from core.store.journal import append_audit, audit_json, events_json
 from core.store.reading import people_of, run_row_of, whole
-from core.store.rows import agent_json, call_of, run_of
+from core.store.rows import agent_json, call_of, context_json, run_of
 from core.store.tables import runs, tool_calls
 
 _BEGIN = "select begin_run($1, $2, $3, $4, $5)"
@@ -199,6 +199,54 @@ class StoredRuns:
         record = call_of(row, requester=people[row.requester_id])
         return replace(record, undone_by=CallId(undoing) if undoing else None)
 
+    async def call_with_scopes(
+        self, tenant_id: TenantId, *, call_id: CallId
+    ) -> tuple[CallRecord, frozenset[str]]:
+        """Return a run's call, and what the run may do.
+
+        Raises:
+            NotFound: ``not_found``.
+        """
+        query = (
+            select(tool_calls, runs.c.scopes, runs.c.actor)
+            .join(
+                runs,
+                and_(runs.c.tenant_id == tool_calls.c.tenant_id, runs.c.id == tool_calls.c.run_id),
+            )
+            .where(tool_calls.c.tenant_id == tenant_id, tool_calls.c.id == call_id)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                raise NotFound("not_found", noun="call")
+            people = await people_of(connection, tenant_id, ids=[row.requester_id])
+        record = call_of(row, requester=people[row.requester_id], actor=row.actor)
+        return record, frozenset(row.scopes)
+
+    async def of_conversation(
+        self,
+        tenant_id: TenantId,
+        *,
+        conversation: Conversation,
+        requester_id: PrincipalId | None,
+        limit: int,
+    ) -> tuple[Run, ...]:
+        """Return runs that were asked there, without their steps, newest first."""
+        query = (
+            select(runs)
+            .where(
+                runs.c.tenant_id == tenant_id,
+                runs.c.conversation.is_not(None),
+                runs.c.conversation["surface"].astext == conversation.surface,
+                runs.c.conversation["address"].astext == conversation.address,
+            )
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .limit(limit)
+        )
+        if requester_id is not None:
+            query = query.where(runs.c.requester_id == requester_id)
+        return await self._without_steps(tenant_id, query)
+
     async def page(
         self,
         tenant_id: TenantId,
@@ -220,6 +268,11 @@ class StoredRuns:
             at, after = before
             older = runs.c.created_at < at
             query = query.where(or_(older, and_(runs.c.created_at == at, runs.c.id > after)))
+        return await self._without_steps(tenant_id, query)
+
+    async def _without_steps(
+        self, tenant_id: TenantId, query: Select[tuple[object, ...]]
+    ) -> tuple[Run, ...]:
         async with self._database.for_tenant(tenant_id) as connection:
             rows = (await connection.execute(query)).all()
             people = await people_of(connection, tenant_id, ids=[row.requester_id for row in rows])
@@ -241,6 +294,7 @@ def _run_row(beginning: Beginning) -> dict[str, object]:
         "actor": run.actor,
         "scopes": sorted(beginning.scopes),
         "conversation": {"surface": talk.surface, "address": talk.address} if talk else None,
+        "context": context_json(run.context),
         "client_key": beginning.client_key,
         "budget_micros": run.agent.budget_micros,
         "max_steps": run.agent.max_steps,

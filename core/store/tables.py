@@ -130,6 +130,7 @@ runs = Table(
     Column("started_at", Moment),
     Column("completed_at", Moment),
     Column("actor", Text(), nullable=False, server_default=FetchedValue()),
+    Column("context", JSONB()),
 )
 
 steps = Table(
@@ -186,6 +187,8 @@ tool_calls = Table(
     Column("settled_at", Moment),
     Column("open_digest", Text(), server_default=FetchedValue()),
     Column("open_undo", Uuid(), server_default=FetchedValue()),
+    Column("original_arguments", JSONB()),
+    Column("edited_by", Text()),
 )
 
 usage_events = Table(
@@ -231,6 +234,12 @@ approvals = Table(
     Column("expires_at", Moment, nullable=False),
     Column("created_at", Moment, nullable=False, server_default=FetchedValue()),
     Column("closed_at", Moment),
+    Column("original_arguments", JSONB()),
+    Column("edited_by", Text()),
+    Column("remind_at", Moment),
+    Column("reminded", Integer(), nullable=False, server_default=FetchedValue()),
+    Column("escalated_at", Moment),
+    Column("escalated_to", Text()),
 )
 
 decisions = Table(
@@ -242,9 +251,10 @@ decisions = Table(
     Column("answer", Text(), nullable=False),
     Column("scope", Text(), nullable=False),
     Column("reason", Text(), nullable=False),
-    Column("digest", Text(), nullable=False),
+    Column("digest", Text(), primary_key=True),
     Column("via", Text(), nullable=False),
     Column("decided_at", Moment, nullable=False),
+    Column("in_place_of", Uuid()),
 )
 
 grants = Table(

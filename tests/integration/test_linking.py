@@ -1,6 +1,7 @@
 """Whose an account is: by whose word it becomes so, and that it ends at once."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -151,6 +152,25 @@ async def test_an_offer_works_once_however_many_come_at_once(acme: Acme) -> None
     with pytest.raises(Conflict, match="link_offer_used"):
         await acme.linking.seen(acme.bob, secret=secret)
     assert [told for told, _, _ in await acme.audited()].count("account.linked") == 1
+
+
+async def test_an_offer_that_was_used_since_it_was_read_does_nothing(
+    acme: Acme, clock: SteadyClock
+) -> None:
+    secret = await acme.offer()
+    read = await acme.linking.seen(acme.bob, secret=secret)
+    await acme.linking.accept(acme.alice, secret=secret, is_mine=True)
+    await acme.linking.unlink(acme.tenant.id, account=ALICE, why="by_person")
+    with pytest.raises(Conflict, match="link_offer_used"):
+        await StoredLinkOffers(acme.database).accept(
+            read,
+            offer_hash=hashlib.sha256(secret.encode()).digest(),
+            person=acme.bob,
+            at=clock.now(),
+            record=lambda _: pytest.fail("nothing is to be recorded"),
+            tell=lambda _link, _others: (),
+        )
+    assert await acme.person() is None
 
 
 async def test_an_offer_works_for_fifteen_minutes(acme: Acme, clock: SteadyClock) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from slack_sdk.errors import SlackApiError
 
+from tests.loopback import http_client
 from tests.slack.limits import A_MINUTE, CHANNEL_BURST, Meter
 from tests.slack.mishaps import Arguments, Where
 from tests.slack.sdk import Json, Sdk, answered, client_of, refusal
@@ -164,6 +165,18 @@ async def test_a_stream_grows_until_it_is_stopped(client: Sdk, at: Workspace, sl
     assert slack.worries == []
     late = {"channel": GENERAL, "ts": message.ts, "markdown_text": "x"}
     assert await refusal(client, "chat.appendStream", **late) == "message_not_in_streaming_state"
+
+
+async def test_an_open_stream_cannot_be_changed_in_another_way(client: Sdk, at: Workspace) -> None:
+    asked = at.says(ALICE, "Do it", channel=at.im(ALICE).id)
+    begun = await client.chat_startStream(channel=asked.channel, thread_ts=asked.ts)
+    where = {"channel": asked.channel, "ts": str(begun["ts"])}
+    assert await refusal(client, "chat.update", **where, text="x") == "streaming_state_conflict"
+    assert await refusal(client, "chat.delete", **where) == "cant_delete_message"
+    at.end_stream(asked.channel, where["ts"])
+    code = await refusal(client, "chat.stopStream", **where)
+    assert code == "message_not_in_streaming_state"
+    assert (await client.chat_update(**where, text="All of it"))["ok"]
 
 
 async def test_a_stream_keeps_the_mode_that_it_began_in(client: Sdk, at: Workspace) -> None:
@@ -326,3 +339,12 @@ class TestMeter:
         for _ in range(25):
             meter.count(team="T1", method="chat.startStream", channel="C1", refuses=False)
         assert len(meter.excesses) == 5
+
+
+async def test_it_sums_up_for_other_processes(client: Sdk, slack: Slack) -> None:
+    await client.chat_postMessage(channel=GENERAL, text="x")
+    await refusal(client, "chat.postMessage", channel=GENERAL)
+    async with http_client() as http:
+        told = (await http.get(f"{slack.url}/told")).json()
+    assert told["calls"] == {"chat.postMessage": {"200": 1, "no_text": 1}}
+    assert (told["excesses"], told["messages"]) == (0, 1)

@@ -1,0 +1,44 @@
+"""Which threads the agent was asked something in: replies there are for it, without a mention."""
+
+from typing import Protocol
+
+from bots.slack.visit import SURFACE
+from core.domain.delivery import Place
+from core.domain.ids import RunId, TenantId
+
+
+class WhoseWorkspace(Protocol):
+    """Whose a workspace is."""
+
+    async def tenant_of(self, surface: str, *, workspace: str) -> TenantId | None:
+        """Return the tenant, None where it is nobody's."""
+        ...
+
+
+class RunsAt(Protocol):
+    """Which runs are told where."""
+
+    async def runs_at(self, tenant_id: TenantId, *, place: Place, limit: int) -> tuple[RunId, ...]:
+        """Return the runs that were asked for at a place."""
+        ...
+
+
+class OurThreads:
+    """Says whether a thread is one of ours; what is said in any other is never kept."""
+
+    def __init__(self, directory: WhoseWorkspace, *, following: RunsAt) -> None:
+        """Take whose workspaces are, and what is told where."""
+        self._directory = directory
+        self._following = following
+
+    async def __call__(self, workspace: str, address: str) -> bool:
+        """Return whether something was asked there before.
+
+        Raises:
+            Unavailable: ``database_unavailable``.
+        """
+        tenant_id = await self._directory.tenant_of(SURFACE, workspace=workspace)
+        if tenant_id is None:
+            return False
+        place = Place(surface=SURFACE, workspace=workspace, address=address)
+        return bool(await self._following.runs_at(tenant_id, place=place, limit=1))
