@@ -239,6 +239,7 @@ async def test_a_workspace_that_is_left_is_heard_of_only_to_say_so(
 
 async def test_nothing_that_people_wrote_is_logged(
     street: Street,
+    branch: Branch,
     listeners: Listeners,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
@@ -249,6 +250,9 @@ async def test_nothing_that_people_wrote_is_logged(
     await street.event({"text": "planted words"}, team_id="T0002")
     listeners.error = ValueError("planted words")
     await street.event({"text": "planted words"})
+    # Bolt's loggers have the level that was the root's when they were made.
+    loud = branch.parts.events(listeners.listen)
+    await loud.told(an_event({"type": "message", "user": "U0BOT", "text": "planted words"}), {})
     said = caplog.text + "".join(capsys.readouterr())
     assert "slack.listener_failed" in said
     assert "planted" not in said
