@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SEAL_SECONDS: Final = 0.5
 _EXPIRE_SECONDS: Final = 5.0
-_REMIND_SECONDS: Final = 30.0
+_REMIND_SECONDS: Final = 20.0
 _FORGET_SECONDS: Final = 600.0
 _CHAT_KEPT: Final = timedelta(days=7)
 
