@@ -372,31 +372,3 @@ class AuditPage(Output):
 
     items: list[AuditView]
     next_cursor: str | None
-
-
-class LetterView(Output):
-    """What of a chat surface could not be handled (``in``) or delivered (``out``), and why."""
-
-    id: UUID
-    way: str
-    surface: str
-    workspace: str
-    address: str
-    what: str
-    error: str
-    attempts: int
-    at: datetime
-
-
-class LettersPage(Output):
-    """Dead letters, newest first; the newest hundred."""
-
-    items: list[LetterView]
-    next_cursor: str | None
-
-
-class Replayed(Output):
-    """A dead letter is due again."""
-
-    id: UUID
-    status: str

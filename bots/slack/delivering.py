@@ -34,6 +34,7 @@ RATES: Final[Mapping[str, Rate]] = {
 }
 
 MARK: Final = "sallyport_message"
+_GOES_ON: Final = frozenset({"pending", "in_progress"})
 _LONGEST_CHUNK: Final = 11_000
 _REPOSTS: Final = 3
 _CHANNEL_GONE: Final = frozenset(
@@ -235,15 +236,26 @@ def _stream(parcel: Parcel, *, channel: str) -> ApiCall | None:
     if not stream or not text.startswith(heard):
         # What was said is not how it begins any more: it is ended, and edited from now on.
         return _call("chat.stopStream", where)
+    is_last = wish.get("status") != "processing" and len(text) - len(heard) <= _LONGEST_CHUNK
+    if is_last:
+        stream = _at_rest(stream, status="error" if wish.get("final") else "complete")
     chunks = _chunks(stream, said=said)
     with_chunks: dict[str, Json] = {**where, **({"chunks": chunks} if chunks else {})}
-    is_last = wish.get("status") != "processing" and len(text) - len(heard) <= _LONGEST_CHUNK
     if not is_last:
         use = ("stream", parcel.wish.key)
         return _call("chat.appendStream", with_chunks, use) if chunks else None
     if wish.get("final"):
         with_chunks["blocks"] = stream.get("blocks", [])
     return _call("chat.stopStream", {**with_chunks, "session_status": wish.get("status", "active")})
+
+
+def _at_rest(stream: JsonObject, *, status: str) -> JsonObject:
+    """Return a stream no task of which goes on: Slack shows those as failed once it has ended."""
+    tasks = [
+        {**task, "status": status} if task["status"] in _GOES_ON else task
+        for task in cast("Sequence[JsonObject]", stream.get("tasks", ()))
+    ]
+    return {**stream, "tasks": tasks}
 
 
 def _edit(parcel: Parcel, *, channel: str) -> ApiCall | None:

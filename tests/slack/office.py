@@ -1,4 +1,4 @@
-"""A whole Sallyport that talks to a Slack of ours: installed, with people whose accounts are linked."""
+"""A whole Sallyport that talks to a Slack of ours: installed, with accounts of people linked."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
