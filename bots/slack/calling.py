@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.outbox import ApiCall, Later, Never, Outcome, Took
+from bots.slack.attaching import UPLOAD
 from bots.slack.delivering import is_of_workspace
 from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
@@ -18,7 +20,10 @@ from core.errors import Misconfigured, NotFound, SallyportError
 
 _SECONDS: Final = 30.0
 # Slack takes their arguments from the address only.
-_READ: Final = frozenset({"conversations.history", "conversations.replies"})
+_READ: Final = frozenset(
+    {"conversations.history", "conversations.replies", "files.getUploadURLExternal"}
+)
+_TAKEN: Final = 200
 _TOO_MANY: Final = 429
 _BROKEN: Final = 500
 _REST_SECONDS: Final = 30.0
@@ -113,6 +118,8 @@ async def called(client: AsyncWebClient, call: ApiCall) -> Outcome:
     api = cast("_Api", client)
     try:
         async with asyncio.timeout(_SECONDS):
+            if call.method == UPLOAD:
+                return await _uploaded(call, api=client.base_url)
             if call.method in _READ:
                 answer = await api.api_call(call.method, http_verb="GET", params=call.arguments)
             else:
@@ -122,6 +129,21 @@ async def called(client: AsyncWebClient, call: ApiCall) -> Outcome:
     except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError):
         return Later(code="slack_unreachable")
     return Took(answer=_plain(answer))
+
+
+async def _uploaded(call: ApiCall, *, api: str) -> Outcome:
+    """Send a file where Slack has said: to a host of Slack's, and to no other."""
+    url, content = str(call.arguments["url"]), str(call.arguments["content"])
+    told, ours = urlsplit(url), urlsplit(api)
+    is_slacks = told.scheme == "https" and f".{told.hostname}".endswith(".slack.com")
+    if not is_slacks and (told.scheme, told.netloc) != (ours.scheme, ours.netloc):
+        return Never(code="upload_elsewhere")
+    async with (
+        aiohttp.ClientSession(trust_env=False) as session,
+        session.post(url, data=content.encode(), allow_redirects=False) as answer,
+    ):
+        is_taken = answer.status == _TAKEN
+        return Took(answer={}) if is_taken else Later(code=f"http_{answer.status}")
 
 
 def _refused(answer: _Answer, *, call: ApiCall) -> Outcome:

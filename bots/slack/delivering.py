@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from bots.limits import Rate
 from bots.outbox import ApiCall, Never, Took, Use
+from bots.slack.attaching import FILE_METHODS, file_after, next_file_call
 from core.domain.canonical import Json, JsonObject, canonical_json
 from core.domain.delivery import Parcel
 
@@ -23,6 +24,8 @@ RATES: Final[Mapping[str, Rate]] = {
     "conversations.replies": Rate(per_minute=42, burst=8),
     "conversations.history": Rate(per_minute=42, burst=8),
     "agents.sessions.setStatus": Rate(per_minute=42, burst=8),
+    "files.getUploadURLExternal": Rate(per_minute=90, burst=10),
+    "files.completeUploadExternal": Rate(per_minute=90, burst=10),
     "chat.appendStream": Rate(per_minute=90, burst=10),
     "chat.postEphemeral": Rate(per_minute=90, burst=10),
     "views.publish": Rate(per_minute=90, burst=10),
@@ -92,7 +95,7 @@ def next_call(parcel: Parcel) -> ApiCall | None:
     going_on = _going_on(parcel, channel=channel)
     if going_on is None and "status" in wish and _lacks_status(parcel):
         return _status(parcel, channel=channel)
-    return going_on
+    return going_on or next_file_call(parcel, channel=channel)
 
 
 def _going_on(parcel: Parcel, *, channel: str) -> ApiCall | None:
@@ -105,6 +108,8 @@ def _going_on(parcel: Parcel, *, channel: str) -> ApiCall | None:
 
 def sent_after(parcel: Parcel, call: ApiCall, outcome: Took | Never) -> JsonObject | None:
     """Return what Slack has after a call; None where it never will have what is wished."""
+    if call.method in FILE_METHODS:
+        return file_after(parcel, call, outcome)
     match outcome:
         case Took(answer=answer):
             return _after_taken(parcel, call, answer=answer)

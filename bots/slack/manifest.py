@@ -20,6 +20,7 @@ BOT_SCOPES: Final = (
     "channels:history",  # what is said in a thread that it takes part in
     "chat:write",
     "commands",
+    "files:write",  # to attach an answer that no message holds
     "groups:history",  # the same in private channels that it was invited to
     "im:history",  # what is said to it alone
     "im:write",  # to put a question to somebody who may answer it

@@ -28,6 +28,10 @@ _STATUS: Final = {
 }
 
 
+# What a message shows at most; more is cut there, and attached as a whole.
+_LONGEST_ANSWER: Final = 11_800
+
+
 class Askable(Protocol):
     """Who may answer a question now."""
 
@@ -95,12 +99,14 @@ class SlackSurface:
 
     def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
         """Return what the message of a run should be: streamed while it works, then edited."""
+        is_final = view.stage in {Stage.DONE, Stage.STOPPED}
         return {
             **run_message(view),
             "stream": run_stream(view),
             "status": _STATUS[view.stage],
             "asker": asker,
-            "final": view.stage in {Stage.DONE, Stage.STOPPED},
+            "final": is_final,
+            **(_report(view) if is_final and len(view.text) > _LONGEST_ANSWER else {}),
         }
 
     def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
@@ -147,6 +153,12 @@ class SlackSurface:
         )
         there = [f"{channel}/"] if channel is not None else []
         return (*there, *(f"@{account}/" for account in accounts))
+
+
+def _report(view: RunView) -> JsonObject:
+    """Return the whole of an answer that no message holds, as a file."""
+    name = f"answer-{str(view.run_id)[:8]}.md"
+    return {"file": {"name": name, "title": "The whole answer", "content": view.text}}
 
 
 def _is_told_late(person: Principal, *, approval: Approval) -> bool:

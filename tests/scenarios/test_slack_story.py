@@ -26,10 +26,13 @@ scripts:
         say: The old draft is deleted.
       - when: {tool: delete_task}
         say: I left the old draft alone.
+  - match: report
+    turns:
+      - say: "LONG"
   - match: .
     turns:
       - say: Good morning.
-"""
+""".replace("LONG", "A line of the report. " * 700)
 
 
 def has_button(message: Message, action: str) -> bool:
@@ -99,3 +102,17 @@ async def test_who_is_nobody_here_is_offered_to_sign_in_and_nothing_else(
         note = await office.shown(lambda one: one.seen_by == "U0NEW" or one.channel == "D0NEW")
         assert f"{office.url}/link/" in str(note.blocks)
         assert await office.world.app.runs(office.company.admin, before=None, limit=5) == ()
+
+
+async def test_an_answer_that_no_message_holds_is_attached_as_a_whole(
+    urls: Urls, tmp_path: Path
+) -> None:
+    async with office_on(urls, tmp_path, script=SCRIPT) as office:
+        asked, _ = await office.people.mentions("the report, please", by=ALICE, channel=GENERAL)
+        attached = await office.shown(lambda one: bool(one.files))
+        assert (attached.channel, attached.thread_ts) == (GENERAL, asked.ts)
+        (file,) = attached.files
+        content = office.at.uploads[file]
+        assert content is not None
+        assert content.decode().startswith("A line of the report. A line")
+        assert len(content) > 15_000
