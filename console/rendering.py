@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -53,14 +54,7 @@ class Pages:
         """Read the style now, and templates when they are first asked for."""
         self._style = (_HERE / "static" / "pages.css").read_bytes()
         self._style_path = f"/assets/{hashlib.sha256(self._style).hexdigest()[:16]}/pages.css"
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {"plain": plain, "moment": moment, "pretty": pretty}
+        self._templates = _templates()
 
     def page(
         self, template: str, *, status: int = 200, leads_away: bool = False, **values: object
@@ -147,3 +141,17 @@ def moment(at: datetime) -> str:
 def pretty(value: Json) -> str:
     """Return a value as people read it: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, each compiled once in a process."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain, "moment": moment, "pretty": pretty}
+    return environment
