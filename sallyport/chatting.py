@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from bots.slack.mistakes import mistakes
-from bots.slack.our_threads import OurThreads
 from starlette.routing import BaseRoute
 
 from bots.inbox import Inbox
@@ -21,6 +19,8 @@ from bots.slack.handling import Handling
 from bots.slack.home_view import Homes
 from bots.slack.identity import RememberedProfiles, SlackPeople, SlackProfiles
 from bots.slack.listeners import listen
+from bots.slack.mistakes import mistakes
+from bots.slack.our_threads import OurThreads
 from bots.slack.questions import Questions
 from bots.slack.surface import SLACK, SlackSurface
 from bots.slack.threads import SlackThreads
