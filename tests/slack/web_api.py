@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.slack import chat, directory, files, modals, oauth, streams
 from tests.slack.arguments import Asked
 from tests.slack.mishaps import Mishap, Where
-from tests.slack.workspace import Call, Slack, SlackError
+from tests.slack.workspace import ALICE, BOB, CAROL, Call, Slack, SlackError
 
 Json = dict[str, Any]  # Any: what Slack takes and gives
 
@@ -266,6 +266,8 @@ async def main() -> None:
     """Be Slack in a process of one's own: one line says where; it ends with its input."""
     slack = Slack()
     at = slack.company()
+    for user in (ALICE, BOB, CAROL):
+        at.im(user)
     async with serving(slack):
         told = {"url": slack.url, "api_url": slack.api_url, "token": at.token()}
         sys.stdout.write(f"{json.dumps(told)}\n")
