@@ -2,15 +2,15 @@
 
 from starlette.responses import Response
 
-from api.models import (
+from api.approval_models import (
     ApprovalsPage,
     ApprovalsQuery,
     ApprovalView,
     Decide,
     EditArguments,
     EditView,
-    Nothing,
 )
+from api.models import Nothing
 from api.operations import Asked, Operation, get, post, reply
 from api.paging import cursor_of, place_of
 from api.views import approval_view, edit_view

@@ -1,11 +1,42 @@
 """Dead letters over REST: what chat could not handle or deliver, and trying it again."""
 
+from datetime import datetime
+from uuid import UUID
+
 from starlette.responses import Response
 
-from api.models import LettersPage, LetterView, Nothing, Replayed
+from api.models import Nothing, Output
 from api.operations import Asked, Operation, get, post, reply
 
 _MOST = 100
+
+
+class LetterView(Output):
+    """What of a chat surface could not be handled (``in``) or delivered (``out``), and why."""
+
+    id: UUID
+    way: str
+    surface: str
+    workspace: str
+    address: str
+    what: str
+    error: str
+    attempts: int
+    at: datetime
+
+
+class LettersPage(Output):
+    """Dead letters, newest first; the newest hundred."""
+
+    items: list[LetterView]
+    next_cursor: str | None
+
+
+class Replayed(Output):
+    """A dead letter is due again."""
+
+    id: UUID
+    status: str
 
 
 async def list_letters(asked: Asked, _query: Nothing) -> Response:

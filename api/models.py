@@ -7,16 +7,14 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
 from api.paging import LONGEST_CURSOR
-from core.domain.approval import Answer, ApprovalState, GrantScope, Question
-from core.domain.principal import Role
 from core.domain.run import RunStatus
 from core.domain.tool import Risk
 
 _MOST_ITEMS = 100
 _ITEMS = 50
 _TASK_LENGTH = 50_000
-_REASON_LENGTH = 2_000
-_NAME_LENGTH = 200
+REASON_LENGTH = 2_000
+NAME_LENGTH = 200
 
 JsonDict = dict[str, Any]  # Any: JSON that a tool has made and its schema has checked
 
@@ -35,7 +33,7 @@ class StartRun(Input):
     """A task for the agent."""
 
     task: str = Field(max_length=_TASK_LENGTH, description="What is to be done, in words.")
-    agent: str | None = Field(default=None, max_length=_NAME_LENGTH, description="By name.")
+    agent: str | None = Field(default=None, max_length=NAME_LENGTH, description="By name.")
 
 
 class CallTool(Input):
@@ -45,40 +43,11 @@ class CallTool(Input):
     dry_run: StrictBool = Field(default=False, description="Only say what the door would say.")
 
 
-class Decide(Input):
-    """A person's answer to an approval."""
-
-    decision: Answer = Field(
-        description="approve or deny; of an outcome: happened, did_not, retry."
-    )
-    digest: str = Field(
-        max_length=_NAME_LENGTH, description="The digest of what you have looked at."
-    )
-    scope: GrantScope = Field(default=GrantScope.ONCE, description="How far an approval reaches.")
-    reason: str = Field(
-        default="", max_length=_REASON_LENGTH, description="Why, for the requester."
-    )
-    arguments: dict[str, JsonValue] | None = Field(
-        default=None, description="All arguments of the call as you approve it, if not as it is."
-    )
-    edited_digest: str | None = Field(
-        default=None,
-        max_length=_NAME_LENGTH,
-        description="The digest of the edit that you have looked at, with arguments.",
-    )
-
-
-class EditArguments(Input):
-    """A call that is asked about, as it might be instead."""
-
-    arguments: dict[str, JsonValue] = Field(description="All arguments, not only changed ones.")
-
-
 class GiveFeedback(Input):
     """What somebody thinks of what a run came to; the last word counts."""
 
     good: StrictBool
-    reason: str = Field(default="", max_length=_REASON_LENGTH, description="Why, if you like.")
+    reason: str = Field(default="", max_length=REASON_LENGTH, description="Why, if you like.")
 
 
 class PageQuery(Input):
@@ -86,12 +55,6 @@ class PageQuery(Input):
 
     cursor: str | None = Field(default=None, max_length=LONGEST_CURSOR)
     limit: int = Field(default=_ITEMS, ge=1, le=_MOST_ITEMS)
-
-
-class ApprovalsQuery(PageQuery):
-    """Which approvals."""
-
-    state: ApprovalState | None = None
 
 
 class PeriodQuery(Input):
@@ -262,75 +225,6 @@ class ToolsPage(Output):
     next_cursor: str | None
 
 
-class ApproversView(Output):
-    """Who may answer: ``needed`` different holders of ``role``, or only those who are named."""
-
-    role: Role
-    needed: int
-    groups: list[str]
-    people: list[str]
-    allow_requester: bool
-
-
-class DecisionView(Output):
-    """One person's answer."""
-
-    by: str
-    decision: Answer
-    scope: GrantScope
-    reason: str
-    digest: str = Field(description="What it answers; it counts while that is the approval's own.")
-    in_place_of: str | None = Field(description="Who was away, if a deputy answered for them.")
-    via: str
-    decided_at: datetime
-
-
-class ApprovalView(Output):
-    """A question to people about one exact call."""
-
-    id: UUID
-    run_id: UUID
-    call_id: UUID
-    question: Question
-    tool: str
-    tool_version: int
-    risk: Risk
-    arguments: JsonDict
-    edited_by: str | None = Field(description="The approver who changed the arguments.")
-    original_arguments: JsonDict | None = Field(description="As they were asked for, if changed.")
-    preview: JsonDict
-    digest: str
-    reason: str
-    requester: str
-    approvers: ApproversView
-    needed: int
-    state: ApprovalState
-    created_at: datetime
-    expires_at: datetime
-    closed_at: datetime | None
-    reminded: int = Field(description="How often people were reminded.")
-    escalated_at: datetime | None
-    escalated_to: str | None = Field(description="admins, or a group, who were told as well.")
-    decisions: list[DecisionView]
-
-
-class EditView(Output):
-    """What a call would be with other arguments: what would be approved then."""
-
-    arguments: JsonDict
-    preview: JsonDict
-    digest: str = Field(description="Send it as edited_digest, to approve exactly this.")
-    reason: str
-    approvers: ApproversView
-
-
-class ApprovalsPage(Output):
-    """Approvals that concern the caller, newest first. A page may be short and still go on."""
-
-    items: list[ApprovalView]
-    next_cursor: str | None
-
-
 class UsageView(Output):
     """What one model or tool was used for. Money in micro-dollars."""
 
@@ -372,31 +266,3 @@ class AuditPage(Output):
 
     items: list[AuditView]
     next_cursor: str | None
-
-
-class LetterView(Output):
-    """What of a chat surface could not be handled (``in``) or delivered (``out``), and why."""
-
-    id: UUID
-    way: str
-    surface: str
-    workspace: str
-    address: str
-    what: str
-    error: str
-    attempts: int
-    at: datetime
-
-
-class LettersPage(Output):
-    """Dead letters, newest first; the newest hundred."""
-
-    items: list[LetterView]
-    next_cursor: str | None
-
-
-class Replayed(Output):
-    """A dead letter is due again."""
-
-    id: UUID
-    status: str

@@ -1,11 +1,8 @@
 """The core's nouns as this API shows them."""
 
+from api.approval_models import ApprovalView, ApproversView, DecisionView, EditView
 from api.models import (
-    ApprovalView,
-    ApproversView,
     CallStatus,
-    DecisionView,
-    EditView,
     Fault,
     FeedbackView,
     RunView,

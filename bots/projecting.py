@@ -47,6 +47,10 @@ class Surface(Protocol):
         """Return what the card of a question should be, with buttons where it ``decides``."""
         ...
 
+    def reminder_payload(self, view: ApprovalView) -> JsonObject:
+        """Return the message that reminds people of a question which waits."""
+        ...
+
     async def places_for(
         self, approval: Approval, *, followed: FollowedRun | None
     ) -> Sequence[PutQuestion]:
@@ -187,9 +191,24 @@ class Teller:
             for one in places
             if one.place.surface in self._surfaces
         ]
+        if approval.state is ApprovalState.PENDING and approval.reminded:
+            wishes += self._reminders(view, places=places)
         await self._following.tell_question(
             tenant_id, approval_id=approval_id, version=version, wishes=wishes, places=places
         )
+
+    def _reminders(self, view: ApprovalView, *, places: Sequence[PutQuestion]) -> list[Wish]:
+        """Return a message of its own for each place: nobody is told of a card that is edited."""
+        return [
+            Wish(
+                place=one.place,
+                key=f"reminder:{view.approval_id}:{view.reminded}:{one.place.address}",
+                kind=Kind.APPROVAL,
+                payload=self._surfaces[one.place.surface].reminder_payload(view),
+            )
+            for one in places
+            if one.decides and one.place.surface in self._surfaces
+        ]
 
     async def _wanted(
         self,

@@ -76,7 +76,7 @@ def approval_view(approval: Approval, *, run: Run, url: str | None, may_edit: bo
         needed=approval.approvers.needed,
         voices=tuple(
             Voice(by=one.principal.email, answer=one.answer, at=one.decided_at, reason=one.reason)
-            for one in approval.decisions
+            for one in approval.voices
         ),
         digest=approval.digest,
         cost_micros=_cost(run, approval=approval),
@@ -84,6 +84,9 @@ def approval_view(approval: Approval, *, run: Run, url: str | None, may_edit: bo
         url=url,
         scopes=(GrantScope.ONCE, GrantScope.RUN) if may_stand else (GrantScope.ONCE,),
         may_edit=may_edit and is_permit and approval.state is ApprovalState.PENDING,
+        reminded=approval.reminded,
+        escalated_to=(approval.escalated_to or "the admins") if approval.escalated_at else "",
+        edited_by=approval.edited.by if approval.edited else "",
         closed_at=approval.closed_at,
     )
 

@@ -1,10 +1,9 @@
 """Every part built once and handed what it needs: the only place that knows them all."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
-from approvals.expiry import Expiry
 from approvals.gate import ApprovalGate
 from core.app import App
 from core.cedar import CedarPolicy
@@ -13,7 +12,6 @@ from core.domain.principal import Audience
 from core.domain.run import AgentVersion
 from core.durable.client import QueueClient
 from core.durable.dispatch import SegmentWorker
-from core.durable.schedule import Job
 from core.egress import Egress
 from core.errors import LeaseLost, RunStopped
 from core.governance.door import Door
@@ -53,7 +51,6 @@ from core.store.journal import StoredJournal
 from core.store.nudges import StoredNudges
 from core.store.principals import StoredPeople
 from core.store.runs import StoredRuns
-from core.store.sealing import Sealer
 from core.store.signing import StoredSigningKeys
 from core.store.tasks import TaskRepository
 from core.store.tokens import StoredTokens
@@ -72,15 +69,11 @@ from core.vault import Keyring, Resealable
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.deciding import DecidingParts
+from sallyport.jobs import jobs_of
 from sallyport.letting_in import LettingIn
 from sallyport.linking import linking_on
 from sallyport.settings import Settings
 from sallyport.signing_in import SignInParts
-
-_SEAL_SECONDS = 0.5
-_EXPIRE_SECONDS = 5.0
-_REMIND_SECONDS = 20.0
-_FORGET_SECONDS = 600.0
 
 
 class Assembly:
@@ -333,7 +326,7 @@ class Assembly:
                 requeue=requeue,
                 on_crash=crashed,
                 clock=self.clock,
-                jobs=self._jobs(lambda: worker),
+                jobs=jobs_of(self, dispatcher=lambda: worker),
                 concurrency=self.settings.worker.segments,
                 tenant_concurrency=self.settings.worker.segments_per_tenant,
             )
@@ -349,37 +342,6 @@ class Assembly:
             queue = await stack.enter_async_context(QueueClient(url=self.url, role=APP_ROLE))
             await stack.enter_async_context(self.upstream_tools.open())
             yield self.build_app(queue)
-
-    def _jobs(self, dispatcher: Callable[[], Dispatcher]) -> tuple[Job, ...]:
-        sealer = Sealer(
-            self.database, directory=self.directory, signer=self.signer, clock=self.clock
-        )
-
-        async def expire() -> None:
-            expiry = Expiry(
-                records=self.approvals,
-                deadlines=self.directory,
-                dispatcher=dispatcher(),
-                clock=self.clock,
-            )
-            await expiry.sweep()
-
-        async def seal() -> None:
-            await sealer.seal_due()
-
-        async def forget_text() -> None:
-            after = ""
-            while page := await self.directory.tenants(after=after, limit=100):
-                await self.events.forget_text([tenant.id for tenant in page])
-                after = page[-1].name
-
-        return (
-            Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
-            Job(name="remind", every_seconds=_REMIND_SECONDS, run=self.deciding.remind),
-            Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
-            Job(name="forget_sign_ins", every_seconds=_FORGET_SECONDS, run=self.letting_in.forget),
-            Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
-        )
 
 
 def _signed_tokens(keys: SigningKeys, *, public_url: str) -> Mapping[Audience, AccessTokens]:

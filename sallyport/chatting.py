@@ -135,7 +135,7 @@ def _handling(
         answering,
         asking=Asking(answering, threads=threads),
         questions=Questions(answering, schemas=switching, pages_url=url),
-        clicks=Clicks(answering, switches=switching),
+        clicks=Clicks(answering, switches=switching, links=parts.linking),
         commands=Commands(answering, homes=homes, kept=StoredInbox(parts.database)),
         homes=homes,
         people=SlackPeople(RememberedProfiles(profiles, clock=parts.clock), linking=parts.linking),

@@ -82,6 +82,15 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
     return blocks.message(text, blocks=told)
 
 
+def reminder(view: ApprovalView) -> JsonObject:
+    """Return what reminds people of a question: short, for its card says the rest."""
+    said = f"⏰ {line(view.requester, limit=100)} still waits for an answer: {_sentence(view)}"
+    there = details_button(view)
+    told = [blocks.section(said, accessory=there)]
+    told.append(blocks.aside(f"Reminded {_times(view.reminded)}{_when_over(view)}"))
+    return blocks.message(said, blocks=told)
+
+
 def compact(view: ApprovalView) -> tuple[Block, ...]:
     """Return a question in a few lines with its buttons, for a list of them."""
     head = f"*{line(view.summary or view.tool)}*"
@@ -298,6 +307,10 @@ def _digest(view: ApprovalView) -> str:
 def _sentence(view: ApprovalView) -> str:
     """Return what is asked for, as a headline: without a full stop."""
     return (view.summary or view.tool).rstrip().removesuffix(".")
+
+
+def _when_over(view: ApprovalView) -> str:
+    return f" · it counts as denied {moment(view.expires_at)}"
 
 
 def _times(count: int) -> str:

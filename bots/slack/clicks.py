@@ -7,7 +7,8 @@ from bots.slack import actions, modals, notes
 from bots.slack.arrivals import Click, Submission
 from bots.slack.home_view import OFTEN
 from bots.slack.visit import Answering, Visit, own_place
-from core.domain.ids import CallId, RunId
+from core.domain.account import Account, AccountLink
+from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.principal import Caller
 from core.errors import Forbidden, NotFound
 
@@ -27,11 +28,22 @@ class Switches(Protocol):
         ...
 
 
+class Links(Protocol):
+    """Whose accounts are."""
+
+    async def unlink(
+        self, tenant_id: TenantId, *, account: Account, why: str, of: PrincipalId
+    ) -> AccountLink | None:
+        """End a link of that person's; None where there is none."""
+        ...
+
+
 class Clicks:
     """Does what a button says, as the person who pressed it."""
 
-    def __init__(self, answering: Answering, *, switches: Switches) -> None:
-        """Take what all have in common, and who switches tools."""
+    def __init__(self, answering: Answering, *, switches: Switches, links: Links) -> None:
+        """Take what all have in common, who switches tools, and who knows whose accounts are."""
+        self._links = links
         self._answering = answering
         self._app = answering.app
         self._switches = switches
@@ -43,6 +55,16 @@ class Clicks:
             await self._app.cancel(visit.caller, run_id=run_id)
         except NotFound as refused:
             raise await self._why_not(visit, refused, run_id=run_id) from refused
+
+    async def unlink(self, visit: Visit, click: Click) -> None:
+        """Take an account of the person's own away from them: it was linked by mistake."""
+        account = actions.account_of(actions.ids_of(click.value))
+        ended = await self._links.unlink(
+            visit.tenant_id, account=account, why="by_person", of=visit.caller.principal.id
+        )
+        if ended is None:
+            raise NotFound("not_found", noun="account")
+        await self._answering.tell(visit, notes.note("✅ That account is yours no more."))
 
     async def undo(self, visit: Visit, click: Click) -> None:
         """Take a call back, and tell what becomes of that in the same place."""

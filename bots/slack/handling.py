@@ -3,6 +3,7 @@
 Everything here bears being done again: the inbox repeats whatever was cut off.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, assert_never
 
@@ -125,6 +126,21 @@ class Handling:
         self._asking = asking
         self._questions = questions
         self._clicks = clicks
+        self._deeds: Mapping[str, Callable[[Visit, Click], Awaitable[None]]] = {
+            actions.APPROVE: questions.answered,
+            actions.APPROVE_SIMILAR: questions.answered,
+            actions.HAPPENED: questions.answered,
+            actions.DID_NOT: questions.answered,
+            actions.RETRY: questions.answered,
+            actions.DENY: questions.asks_why,
+            actions.EDIT: questions.edits,
+            actions.STOP: clicks.stop,
+            actions.UNDO: clicks.undo,
+            actions.FEEDBACK: clicks.feedback,
+            actions.SUGGESTION: clicks.suggestion,
+            actions.SWITCH_TOOL: clicks.switch,
+            actions.UNLINK: clicks.unlink,
+        }
         self._commands = commands
         self._homes = homes
         self._people = people
@@ -202,33 +218,12 @@ class Handling:
                 assert_never(deed)
 
     async def _clicked(self, visit: Visit, click: Click) -> None:
-        match click.action:
-            case (
-                actions.APPROVE
-                | actions.APPROVE_SIMILAR
-                | actions.HAPPENED
-                | actions.DID_NOT
-                | actions.RETRY
-            ):
-                await self._questions.answered(visit, click)
-            case actions.DENY:
-                await self._questions.asks_why(visit, click)
-            case actions.EDIT:
-                await self._questions.edits(visit, click)
-            case actions.STOP:
-                await self._clicks.stop(visit, click)
-            case actions.UNDO:
-                await self._clicks.undo(visit, click)
-            case actions.FEEDBACK:
-                await self._clicks.feedback(visit, click)
-            case actions.SUGGESTION:
-                await self._clicks.suggestion(visit, click)
-            case actions.SWITCH_TOOL:
-                await self._clicks.switch(visit, click)
-            case action if only_opens(action):
-                pass
-            case _:
-                raise NotFound("not_found", noun="button")
+        if only_opens(click.action):
+            return
+        deed = self._deeds.get(click.action)
+        if deed is None:
+            raise NotFound("not_found", noun="button")
+        await deed(visit, click)
 
     async def _submitted(self, visit: Visit, form: Submission) -> None:
         match form.form:

@@ -70,7 +70,7 @@ class Homes:
     """Puts together what somebody's page shows, from what they may see and nothing else."""
 
     def __init__(self, app: App, *, tools: CompanyTools, pages_url: str) -> None:
-        """Take the core's face; ``pages_url`` is our control centre."""
+        """Take the core's face; ``pages_url`` is where questions have their pages."""
         self._app = app
         self._tools = tools
         self._pages_url = pages_url
@@ -90,7 +90,6 @@ class Homes:
             spent_micros=sum(total.cost_micros for total in used),
             suggestions=suggestions(offers),
             switches=await self._switches(caller),
-            url=self._pages_url,
         )
 
     async def runs(self, caller: Caller) -> tuple[RunSummary, ...]:

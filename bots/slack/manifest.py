@@ -36,7 +36,6 @@ BOT_EVENTS: Final = (
     "message.channels",
     "message.groups",
     "message.im",
-    "team_join",
     "tokens_revoked",
     "user_change",
 )

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from bots.limits import Rate
 from bots.outbox import ApiCall, Never, Outcome, Took
 from bots.slack.calling import Caller
-from bots.slack.cards import approval_card
+from bots.slack.cards import approval_card, reminder
 from bots.slack.delivering import RATES, next_call, sent_after
 from bots.slack.messages import run_message, run_stream
 from bots.views import ApprovalView, RunView, Stage
@@ -15,7 +15,7 @@ from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
 from core.domain.delivery import FollowedRun, Parcel, Place
 from core.domain.ids import PrincipalId, TenantId
-from core.domain.principal import Principal
+from core.domain.principal import Principal, Role
 from core.store.chat_following import PutQuestion
 
 SLACK: Final = Surface.SLACK.value
@@ -107,6 +107,10 @@ class SlackSurface:
         """Return what the card of a question should be."""
         return approval_card(view, with_buttons=decides)
 
+    def reminder_payload(self, view: ApprovalView) -> JsonObject:
+        """Return the message that reminds people of a question which waits."""
+        return reminder(view)
+
     async def places_for(
         self, approval: Approval, *, followed: FollowedRun | None
     ) -> Sequence[PutQuestion]:
@@ -130,12 +134,23 @@ class SlackSurface:
         return places
 
     async def _addresses(self, approval: Approval, *, workspace: Workspace) -> Sequence[str]:
-        if workspace.approvals_channel is not None:
-            return (f"{workspace.approvals_channel}/",)
+        channel = workspace.approvals_channel
+        if channel is not None and approval.escalated_at is None:
+            return (f"{channel}/",)
         people = await self._people.eligible(approval)
+        if channel is not None:
+            people = [person for person in people if _is_told_late(person, approval=approval)]
         accounts = await self._accounts.accounts_of(
             approval.tenant_id,
             principal_ids=[person.id for person in people],
             workspace=workspace.workspace,
         )
-        return tuple(f"@{account}/" for account in accounts)
+        there = [f"{channel}/"] if channel is not None else []
+        return (*there, *(f"@{account}/" for account in accounts))
+
+
+def _is_told_late(person: Principal, *, approval: Approval) -> bool:
+    """Return whether a question was escalated to this person."""
+    if approval.escalated_to:
+        return approval.escalated_to in person.groups
+    return Role.ADMIN in person.roles

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from core.domain.canonical import JsonObject, canonical_json
 from core.domain.delivery import Arrival, DeadLetter, Place
@@ -129,6 +129,14 @@ class StoredInbox:
         async with self._database.for_tenant(tenant_id) as connection:
             if (await connection.execute(query)).one_or_none() is None:
                 raise NotFound("not_found", noun="dead letter")
+
+    async def forget(self, tenant_id: TenantId, *, before: datetime) -> None:
+        """Delete what was handled before then; what was given up stays until it is replayed."""
+        gone = delete(inbox).where(
+            inbox.c.tenant_id == tenant_id, inbox.c.handled_at < before, inbox.c.error.is_(None)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            await connection.execute(gone)
 
     async def _change(self, tenant_id: TenantId, arrival_id: UUID, **values: object) -> None:
         async with self._database.for_tenant(tenant_id) as connection:

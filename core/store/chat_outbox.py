@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, func, or_, select, text, update
+from sqlalchemy import and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -193,6 +193,16 @@ class StoredOutbox:
                 raise NotFound("not_found", noun="dead letter")
             await connection.execute(update(outbox).where(mine).values(state="delivered"))
             await put_wish(connection, tenant_id, wish=_wish(row))
+
+    async def forget(self, tenant_id: TenantId, *, before: datetime) -> None:
+        """Delete what was delivered before then; what was given up stays until it is replayed."""
+        gone = delete(outbox).where(
+            outbox.c.tenant_id == tenant_id,
+            outbox.c.state == "delivered",
+            outbox.c.created_at < before,
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            await connection.execute(gone)
 
     async def _close(self, parcel: Parcel, **values: object) -> bool:
         mine = and_(outbox.c.tenant_id == parcel.tenant_id, outbox.c.id == parcel.id)

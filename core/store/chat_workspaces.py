@@ -156,6 +156,13 @@ class StoredWorkspaces:
         values = {"approvals_channel": channel, "changed_at": at}
         return await self._change(workspace, values, audit=audit)
 
+    async def trust_emails(
+        self, workspace: Workspace, *, trusted: bool, at: datetime, audit: AuditRecord
+    ) -> bool:
+        """Take the workspace's word on its people's email addresses, or take it no more."""
+        values = {"links_by_email": trusted, "changed_at": at}
+        return await self._change(workspace, values, audit=audit)
+
     async def left(
         self,
         workspace: Workspace,

@@ -9,6 +9,7 @@ from enum import StrEnum
 import click
 from rich.text import Text
 
+from core.domain.chat import Surface
 from core.errors import Misconfigured, SallyportError
 from core.store.confinement import confinement_of
 from core.words import sentence_of
@@ -19,6 +20,7 @@ from sallyport.driving import worker_is_alive
 from sallyport.settings import Settings
 from sallyport.storage import Storage
 
+_LETTERS = 100
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 
 
@@ -87,6 +89,8 @@ async def _with_database(read: Settings, *, url: str) -> AsyncGenerator[_Finding
         yield await _tenancy(parts)
         yield _vault(parts)
         yield await _worker(parts)
+        if read.slack.is_on:
+            yield await _chat(parts)
     finally:
         await parts.database.close()
     try:
@@ -132,6 +136,31 @@ async def _worker(parts: Assembly) -> _Finding:
         return _Finding(check="worker", health=_Health.OK, detail="At least one is alive.")
     detail = "None is running: runs wait. Start one with sallyport serve or sallyport worker."
     return _Finding(check="worker", health=_Health.NOTE, detail=detail)
+
+
+async def _chat(parts: Assembly) -> _Finding:
+    """Look at every tenant's workspaces, and at what could not be handled or delivered."""
+    left: list[str] = []
+    there = dead = 0
+    after = ""
+    while page := await parts.directory.tenants(after=after, limit=100):
+        for tenant in page:
+            found = await parts.chat_workspaces.of_tenant(tenant.id, surface=Surface.SLACK)
+            there += len(found)
+            left += [f"{one.name} ({one.state.value})" for one in found if not one.is_active]
+            dead += len(await parts.letters.dead_of(tenant.id, limit=_LETTERS))
+        after = page[-1].name
+    if not there:
+        detail = (
+            "Slack is set up, and the app is in no workspace yet. An admin opens /slack/install."
+        )
+        return _Finding(check="chat", health=_Health.NOTE, detail=detail)
+    if left or dead:
+        gone = f"The app has left {', '.join(left[:5])}. " if left else ""
+        lost = "Dead letters wait: see sallyport letters list." if dead else ""
+        return _Finding(check="chat", health=_Health.WRONG, detail=f"{gone}{lost}".strip())
+    detail = f"The app is in {there} of Slack's workspaces, and nothing is left undelivered."
+    return _Finding(check="chat", health=_Health.OK, detail=detail)
 
 
 def _model(read: Settings) -> _Finding:

@@ -159,6 +159,27 @@ async def route(tenant: str, workspace: str, channel: str | None, *, direct: boo
     return Answer(document=_told(found), shown=f"Questions in {found.name} are put {there}.")
 
 
+@COMMAND.command("emails")
+@tenant_option
+@_workspace_option
+@click.option("--trust/--no-trust", "trusted", required=True, help="Whether to take its word.")
+@answering
+async def emails(tenant: str, workspace: str, *, trusted: bool) -> Answer:
+    """Say whether a workspace's verified emails link accounts by themselves.
+
+    Only addresses in the domains of the tenant's identity provider do, and only those of people
+    who are here already.
+    """
+    async with parts_of_process() as parts:
+        found = await _named(parts, tenant=tenant, workspace=workspace)
+        now = parts.clock.now()
+        content: JsonObject = {"workspace": found.workspace, "links_by_email": trusted}
+        audit = _note(found, action="slack.emails_trusted", content=content, at=now)
+        await parts.chat_workspaces.trust_emails(found, trusted=trusted, at=now, audit=audit)
+    told = "link accounts by themselves" if trusted else "link nobody"
+    return Answer(document=content, shown=f"Verified emails in {found.name} {told} from now on.")
+
+
 @COMMAND.command("leave")
 @tenant_option
 @_workspace_option

@@ -32,6 +32,9 @@ BROKEN = [
     (_LAYERS, "core/cedar.py", "import core.llm.prices"),
     (_LAYERS, "core/durable/schedule.py", "import core.store.database"),
     (_LAYERS, "api/__init__.py", "import mcp_server"),
+    (_LAYERS, "bots/__init__.py", "import console"),
+    ("bots", "bots/views.py", "import bots.inbox"),
+    ("bots", "bots/inbox.py", "import bots.outbox"),
     # each vendor has one home
     ("cedar", "core/governance/door.py", "import cedarpy"),
     ("durable", "core/store/workers.py", "import dbos"),
@@ -41,6 +44,8 @@ BROKEN = [
     ("models", "core/tools/registry.py", "import anthropic"),
     ("models", "sallyport/assembly.py", "import openai"),
     ("mcp", "core/tools/registry.py", "import mcp"),
+    ("slack", "bots/inbox.py", "import slack_sdk"),
+    ("slack", "sallyport/slack.py", "import slack_bolt"),
     ("http", "core/app.py", "import starlette"),
     ("terminal", "core/app.py", "import rich"),
     ("settings", "core/store/embedded.py", "import sallyport.settings"),

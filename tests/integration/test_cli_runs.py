@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -263,3 +264,52 @@ def test_export_holds_what_was_asked_for(cli: CommandLine) -> None:
     assert [one for one in nothing["items"] if one["kind"] == "record"] == []
     wrong = cli.json("audit", "export", ACME, "--from=yesterday", code=2)
     assert wrong["error"]["code"] == "wrong_usage"
+
+
+def test_an_approver_changes_what_is_approved(cli: CommandLine, title: str) -> None:
+    other = f"{title} too"
+    for one in (title, other):
+        start(cli, f'Create the task "{one}"')
+    run = start(cli, f'Delete the task "{title}"')
+    approval = pending(cli, run)
+    project = cli.json("call", "list_projects", *ALICE)["result"]["projects"][0]["id"]
+    listed = json.dumps({"project_id": project, "limit": 50})
+    tasks = cli.json("call", "list_tasks_in_project", *ALICE, f"--args={listed}")["result"]["tasks"]
+    arguments = json.dumps({"task_id": next(one["id"] for one in tasks if one["title"] == other)})
+
+    decided = cli.json(
+        "approvals", "decide", approval["id"], "approve", *BOB, f"--args={arguments}"
+    )
+
+    assert (decided["state"], decided["edited_by"]) == ("approved", "bob@acme.test")
+    assert title in titles(cli)
+    assert other not in titles(cli)
+
+
+def test_somebody_decides_for_who_is_away(cli: CommandLine) -> None:
+    cli.json("principal", "create", ACME, "--email=beth@acme.test", "--role=approver")
+    until = ("--until=2199-01-01",)
+    refused = cli.json("approvals", "away", *BOB, *until, "--to=beth@acme.test", code=1)
+    assert refused["error"]["code"] == "invalid_absence"
+    soon = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()  # noqa: TID251 - of the real clock
+    away = ("approvals", "away", *BOB, f"--until={soon}")
+    assert cli.json(*away, "--to=alice@acme.test", code=1)["error"]["code"] == "invalid_deputy"
+    said = cli.run(*away, "--to=beth@acme.test").out
+    assert "beth@acme.test decides for bob@acme.test until" in said
+    assert cli.json("approvals", "back", *BOB) == {"person": "bob@acme.test", "was_away": True}
+    assert "was not away" in cli.run("approvals", "back", *BOB).out
+
+
+def test_a_company_says_when_to_remind(cli: CommandLine) -> None:
+    shown = ("approvals", "reminders", ACME)
+    assert cli.json(*shown) == {
+        "remind_minutes": [60, 1440],
+        "escalate_minutes": 1440,
+        "escalate_to": "admins",
+    }
+    told = cli.run(*shown, "--after=30", "--escalate-after=120", "--escalate-to=legal").out
+    assert told.strip() == "Reminded after 30 minutes; after 120 minutes legal are told as well."
+    told = cli.run(*shown, "--after=5").out
+    assert told.strip() == "Reminded after 5 minutes; nobody else is told."
+    cli.run(*shown, *["--after=5"] * 11, code=2)
+    assert cli.json(*shown, "--default")["remind_minutes"] == [60, 1440]

@@ -76,6 +76,7 @@ def test_a_workspace_is_connected_routed_and_given_up(cli: CommandLine, slack: S
     assert channel["approvals_channel"] == "C0001"
     assert "C0001" in cli.run("slack", "workspaces", ACME).out
     assert cli.json("slack", "route", ACME, TEAM, "--direct")["approvals_channel"] is None
+    assert cli.json("slack", "emails", ACME, TEAM, "--trust")["links_by_email"] is True
     theirs = cli.json("slack", "route", GLOBEX, TEAM, "--direct", code=1)
     assert theirs["error"]["code"] == "unknown_workspace"
     assert cli.json("slack", "workspaces", GLOBEX)["items"] == []
@@ -85,7 +86,13 @@ def test_a_workspace_is_connected_routed_and_given_up(cli: CommandLine, slack: S
     assert left == {"workspace": "T0001", "name": "Team T0001", "uninstalled": True}
     assert slack.methods()[-1] == "apps.uninstall"
     assert cli.json("slack", "workspaces", ACME)["items"] == []
-    assert actions(cli)[-4:] == ["slack.installed", "slack.routed", "slack.routed", "slack.left"]
+    assert actions(cli)[-5:] == [
+        "slack.installed",
+        "slack.routed",
+        "slack.routed",
+        "slack.emails_trusted",
+        "slack.left",
+    ]
     listed = cli.run("slack", "workspaces", ACME)
     assert TOKEN not in connected.out + connected.err + listed.out
 

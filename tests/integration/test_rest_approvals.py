@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -170,3 +171,76 @@ async def test_a_token_without_the_scope_looks_but_does_not_decide(rest: Served)
         path = f"/approvals/{approval['id']}/decision"
         refused = await bob.post(path, approving(approval), status=403)
     assert refused["facts"] == {"scope": "approvals:decide"}
+
+
+async def test_an_edited_call_is_looked_at_approved_and_made(rest: Served) -> None:
+    acme = await rest.world.company()
+    approval = await asked_for(rest, acme)
+    path, other = f"/approvals/{approval['id']}", {"task_id": str(acme.task_ids[1])}
+    async with rest.client(acme.approver) as bob, rest.client(acme.member) as alice:
+        edit = await bob.post(f"{path}/preview", {"arguments": other})
+        assert "Old draft" in edit["preview"]["summary"]
+        assert edit["approvers"]["role"] == "approver"
+        assert await bob.get(path) == approval
+        body = approving(approval, arguments=other, edited_digest=edit["digest"])
+        decided = await bob.post(f"{path}/decision", body)
+        assert (decided["state"], decided["digest"]) == ("approved", edit["digest"])
+        assert (decided["arguments"], decided["edited_by"]) == (other, "bob@acme.test")
+        assert decided["original_arguments"] == approval["arguments"]
+        (decision,) = decided["decisions"]
+        assert (decision["digest"], decision["in_place_of"]) == (edit["digest"], None)
+
+        async def is_made() -> bool:
+            return (await alice.get(f"/calls/{approval['call_id']}"))["status"] == "succeeded"
+
+        await until(is_made)
+        (step,) = (await alice.get(f"/runs/{approval['run_id']}"))["steps"]
+        (call,) = step["calls"]
+        assert (call["arguments"], call["edited_by"]) == (other, "bob@acme.test")
+        assert call["original_arguments"] == approval["arguments"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"arguments": {"task_id": str(UUID(int=9))}}, 404, "not_found"),
+        ({"arguments": {"task": "x"}}, 422, "invalid_arguments"),
+        ({"arguments": {}, "decision": "deny"}, 422, "wrong_answer"),
+        ({"arguments": {}, "scope": "run"}, 422, "only_once"),
+        ({"arguments": "x"}, 422, "invalid_field"),
+        ({"edited_digest": 1}, 422, "invalid_field"),
+    ],
+)
+async def test_an_edit_that_cannot_be_changes_nothing(
+    rest: Served, change: Json, status: int, code: str
+) -> None:
+    acme = await rest.world.company()
+    approval = await asked_for(rest, acme)
+    path = f"/approvals/{approval['id']}"
+    async with rest.client(acme.approver) as bob, rest.client(acme.member) as alice:
+        refused = await bob.post(
+            f"{path}/decision", {**approving(approval), **change}, status=status
+        )
+        assert refused["code"] == code
+        preview = {"arguments": approval["arguments"]}
+        assert (await alice.post(f"{path}/preview", preview, status=403))["code"] == "missing_scope"
+        assert await bob.get(path) == approval
+
+
+async def test_a_client_s_key_finds_its_call_again_after_an_edit(rest: Served) -> None:
+    acme = await rest.world.company()
+    body = {"arguments": {"task_id": str(acme.task_ids[0])}}
+    headers = {"idempotency-key": "once"}
+    other = {"task_id": str(acme.task_ids[1])}
+    async with rest.client(acme.member) as alice, rest.client(acme.approver) as bob:
+        asked = await alice.post("/tools/delete_task/calls", body, status=202, headers=headers)
+        approval = await bob.get(f"/approvals/{asked['approval_id']}")
+        path = f"/approvals/{approval['id']}/decision"
+        await bob.post(path, approving(approval, arguments=other))
+
+        async def is_made() -> bool:
+            return (await alice.get(f"/calls/{asked['call_id']}"))["status"] == "succeeded"
+
+        await until(is_made)
+        again = await alice.post("/tools/delete_task/calls", body, headers=headers)
+        assert again["call_id"] == asked["call_id"]

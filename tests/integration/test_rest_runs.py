@@ -34,6 +34,13 @@ scripts:
         say: Deleted.
   - contains: slowly
     turns: [{say: "Word by word by word by word, all of it, to the end.", delay_ms: 800}]
+  - contains: holidays
+    turns:
+      - calls: [{tool: search_documents, arguments: {query: holidays}}]
+      - calls:
+          - tool: read_document
+            arguments: {document_id: "${{ results.search_documents.documents[0].id }}"}
+      - say: Thirty.
   - contains: hello
     turns: [{say: Hello.}]
 """
@@ -299,3 +306,30 @@ async def test_a_task_must_say_something_and_its_agent_must_exist(rest: Served) 
         gone = await alice.post("/runs", {"task": "hello", "agent": "nobody"}, status=404)
         assert gone["detail"] == "There is no such agent."
         await alice.post("/runs", {"task": "hello", "agent": "default"}, status=202)
+
+
+async def test_what_an_answer_rests_on_and_what_people_think_of_it(rest: Served) -> None:
+    acme = await rest.world.company()
+    async with rest.client(acme.member) as alice, rest.client(acme.approver) as bob:
+        arguments = {"title": "Holidays", "content": "Thirty days."}
+        written = await alice.post("/tools/write_document/calls", {"arguments": arguments})
+        run_id = (await alice.post("/runs", {"task": "How many holidays?"}, status=202))["run_id"]
+
+        async def is_done() -> bool:
+            return (await alice.get(f"/runs/{run_id}"))["status"] == "completed"
+
+        await until(is_done)
+        run = await alice.get(f"/runs/{run_id}")
+        document = written["result"]["document"]["id"]
+        assert run["sources"] == [{"id": document, "title": "Holidays"}]
+        assert run["feedback"] == []
+
+        path = f"/runs/{run_id}/feedback"
+        await alice.post(path, {"good": False})
+        told = await alice.post(path, {"good": True, "reason": "Thirty!"})
+        (feedback,) = told["feedback"]
+        assert (feedback["by"], feedback["good"]) == ("alice@acme.test", True)
+        assert feedback["reason"] == "Thirty!"
+        assert (await alice.get(f"/runs/{run_id}"))["feedback"] == [feedback]
+        assert (await bob.post(path, {"good": True}, status=404))["code"] == "not_found"
+        assert (await alice.post(path, {"good": "yes"}, status=422))["facts"]["key"] == "good"

@@ -14,6 +14,7 @@ from core.domain.delivery import Kind
 from core.domain.quoted import Speaker
 from core.domain.run import Run, RunStatus
 from core.domain.tool import CallState
+from tests.chat import account_of
 from tests.databases import Urls
 from tests.slack.desk import (
     ALICE,
@@ -339,3 +340,14 @@ async def test_a_call_that_was_undone_reads_so(desk: Desk) -> None:
         CallState.SUCCEEDED
     ]
     assert "Old draft" in await titles(desk)
+
+
+async def test_an_account_that_was_linked_by_mistake_is_disconnected_by_its_person_alone(
+    desk: Desk,
+) -> None:
+    account = account_of(ALICE)
+    carried = actions.of_account(account)
+    await desk.clicks(actions.UNLINK, carried, by=BOB)
+    assert await desk.linking.person(desk.acme.tenant.id, account=account)
+    await desk.clicks(actions.UNLINK, carried, by=ALICE)
+    assert await desk.linking.person(desk.acme.tenant.id, account=account) is None

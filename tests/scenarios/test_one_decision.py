@@ -14,7 +14,7 @@ from core.domain.approval import Answer, Approval, ApprovalState
 from core.domain.ids import PrincipalId
 from core.domain.principal import Caller, Principal, Role, scopes_held
 from core.domain.run import RunStatus
-from core.errors import Forbidden, NotFound, Refused
+from core.errors import Forbidden, NotFound, Refused, Unauthenticated
 from core.ports import Policy
 from sallyport.assembly import Assembly
 from tests.builders import make_person
@@ -230,8 +230,8 @@ async def test_a_member_may_not_decide_whatever_the_token_says(world: World) -> 
 
     refusals = [
         (caller_of(other), "missing_scope"),
-        (replace(caller_of(other), scopes=forged), "not_eligible"),
-        (replace(acme.member, scopes=forged), "self_approval"),
+        (replace(caller_of(other), scopes=forged), "missing_scope"),
+        (replace(acme.member, scopes=forged), "missing_scope"),
     ]
     await _all_refused(world, acme, question, refusals=refusals)
 
@@ -256,7 +256,7 @@ async def test_strangers_and_other_companies_decide_nothing(world: World) -> Non
     )
     stranger = Caller(principal=unknown, scopes=scopes_held(unknown), via="api")
     refusals = [(globex.admin, "not_found"), (globex.approver, "not_found")]
-    await _all_refused(world, acme, question, refusals=[*refusals, (stranger, "not_eligible")])
+    await _all_refused(world, acme, question, refusals=[*refusals, (stranger, "invalid_token")])
 
 
 async def test_who_was_disabled_since_they_came_in_decides_nothing(
@@ -268,7 +268,7 @@ async def test_who_was_disabled_since_they_came_in_decides_nothing(
         connection.execute(
             "update principals set disabled_at = now() where id = %s", [acme.approver.principal.id]
         )
-    await _all_refused(world, acme, question, refusals=[(acme.approver, "not_eligible")])
+    await _all_refused(world, acme, question, refusals=[(acme.approver, "invalid_token")])
 
 
 async def _all_refused(
@@ -276,7 +276,7 @@ async def _all_refused(
 ) -> None:
     """Expect each refusal, and the question as open as before."""
     for caller, code in refusals:
-        with pytest.raises((Forbidden, NotFound)) as refused:
+        with pytest.raises((Forbidden, NotFound, Unauthenticated)) as refused:
             await _approve(world, caller, question)
         assert refused.value.code == code
     still = await world.app.approval(company.admin, approval_id=question.id)

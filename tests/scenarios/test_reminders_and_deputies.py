@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 
 from approvals.reminders import Reminders
+from core.cedar import CedarPolicy
 from core.domain.approval import Answer, Approval, ApprovalState
 from core.domain.event import EventKind
 from core.domain.principal import Caller, Role
 from core.domain.reminding import Reminding
 from core.domain.run import RunStatus
 from core.errors import NotFound, Refused
-from core.ports import Clock
+from core.ports import Clock, Policy
+from sallyport.assembly import Assembly
 from tests.builders import SteadyClock, make_person
 from tests.databases import Urls
+from tests.scenarios.crash.invariants import connect
 from tests.scenarios.test_edited_calls import OnlyAdmins
-from tests.scenarios.test_one_decision import SCRIPT
+from tests.scenarios.test_one_decision import SCRIPT, TWO_MUST_AGREE
 from tests.world import Company, World, caller_of, world_on
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -249,6 +252,41 @@ async def test_what_waits_for_somebody_is_what_they_may_answer(world: World) -> 
     no_scope = replace(acme.member, scopes=frozenset[str]())
     with pytest.raises(Refused, match="missing_scope"):
         await world.app.asked(no_scope, approval_id=theirs.id)
+
+
+class OfFinance(Assembly):
+    """The application with a rule by which somebody of finance has to agree."""
+
+    def build_policy(self) -> Policy:
+        return CedarPolicy(added=TWO_MUST_AGREE.replace('@needed("2")', '@groups("finance")'))
+
+
+async def test_only_they_are_asked_of_whom_the_policy_asks(urls: Urls, tmp_path: Path) -> None:
+    async with world_on(urls, tmp_path, script=SCRIPT, kind=OfFinance) as world:
+        acme, database = await world.company(), world.assembly.database
+        for name, role in (("fay", Role.MEMBER), ("finn", Role.APPROVER), ("fred", Role.ADMIN)):
+            email = f"{name}@acme.test"
+            await make_person(database, acme.tenant, email, role, groups=("finance", "x"))
+        question = await _asked(world, acme)
+        people = await world.app.asked(acme.member, approval_id=question.id)
+        assert [one.person.email for one in people] == ["finn@acme.test", "fred@acme.test"]
+        named = replace(question.approvers, people=frozenset({"fred@acme.test"}))
+        able = await world.assembly.approvals.able(acme.tenant.id, approvers=named, limit=9)
+        assert [one.email for one in able] == ["fred@acme.test"]
+
+
+async def test_a_deputy_who_is_gone_is_nobodys(world: World, urls: Urls) -> None:
+    acme = await world.company()
+    await _away(world, acme.approver, deputy=acme.second_approver)
+    question = await _asked(world, acme)
+    with connect(urls.privileged) as connection:
+        connection.execute(
+            "update principals set disabled_at = now() where id = %s",
+            [acme.second_approver.principal.id],
+        )
+    people = await world.app.asked(acme.member, approval_id=question.id)
+    assert [one.person.email for one in people] == ["bob@acme.test", "carol@acme.test"]
+    assert await world.app.absences.current(acme.approver) is None
 
 
 async def _approve(world: World, caller: Caller, question: Approval) -> Approval:

@@ -94,6 +94,7 @@ async def test_who_is_nobody_here_is_offered_to_sign_in_and_nothing_else(
 ) -> None:
     async with office_on(urls, tmp_path, script=SCRIPT) as office:
         office.at.add("U0NEW", name="new")
+        office.at.channels[GENERAL].members.add("U0NEW")
         await office.people.mentions("delete everything", by="U0NEW", channel=GENERAL)
         note = await office.shown(lambda one: one.seen_by == "U0NEW" or one.channel == "D0NEW")
         assert f"{office.url}/link/" in str(note.blocks)

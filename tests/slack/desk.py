@@ -178,7 +178,7 @@ class Desk:
             answering,
             asking=Asking(answering, threads=self.slack),
             questions=Questions(answering, schemas=switching, pages_url=PAGES),
-            clicks=Clicks(answering, switches=switching),
+            clicks=Clicks(answering, switches=switching, links=self.linking),
             commands=Commands(answering, homes=homes, kept=self.inbox),
             homes=homes,
             people=SlackPeople(profiles, linking=self.linking),

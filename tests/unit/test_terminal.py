@@ -100,6 +100,18 @@ def test_result_that_was_just_said_is_not_said_again(screen: Screen) -> None:
         (EventKind.APPROVAL_ASKED, {"reason": "It destroys."}, "stopped. It destroys."),
         (EventKind.APPROVAL_DECIDED, {"answer": "deny", "by": "bob", "reason": "No"}, "denied: No"),
         (EventKind.APPROVAL_DECIDED, {"answer": "retry", "by": "bob", "reason": ""}, "bob: retry"),
+        (
+            EventKind.APPROVAL_DECIDED,
+            {"answer": "approve", "by": "bob", "for": "carol", "reason": ""},
+            "bob for carol: approved",
+        ),
+        (
+            EventKind.APPROVAL_EDITED,
+            {"by": "bob", "summary": "Ping Al."},
+            "bob changed it: Ping Al",
+        ),
+        (EventKind.APPROVAL_REMINDED, {"summary": "Ping Al."}, "ping (Ping Al): still waits"),
+        (EventKind.APPROVAL_ESCALATED, {"to": "admins"}, "admins were told"),
         (EventKind.APPROVAL_EXPIRED, {}, "nobody decided about ping in time"),
         (EventKind.APPROVAL_WITHDRAWN, {}, "the same yes covers ping"),
         (EventKind.COMPLETED, {"result": "Done.", "cost_micros": 100}, "Done.  ($0.0001 in all)"),

@@ -70,7 +70,6 @@ def test_every_event_has_the_scope_that_it_needs() -> None:
         "message.channels": "channels:history",
         "message.groups": "groups:history",
         "message.im": "im:history",
-        "team_join": "users:read",
         "user_change": "users:read",
     }
     without = {"app_home_opened", "app_uninstalled", "tokens_revoked"}
