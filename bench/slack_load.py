@@ -3,8 +3,8 @@
 One command: a whole ``sallyport serve`` on a data folder of its own, a company whose people are
 linked, a Slack of ours that counts every call over the limits, and a load, each a process of its
 own. The load is open-loop (``tests/slack/load.py``): an answer is counted from when its delivery
-was due. Messages start runs of one turn, clicks are on an old card; meanwhile people ask for what
-somebody must approve. Slack takes an answer within three seconds; the target is far below.
+was due. Messages start runs of one turn, clicks are on an old card; what somebody must approve was
+asked for just before. Slack takes an answer within three seconds; the target is far below.
 
 Usage: python -m bench.slack_load [--rate 500] [--seconds 60] [--questions 5] [--drain 60]
 """
@@ -66,11 +66,10 @@ class Measured:
 async def measured(
     office: Office, *, options: Sequence[str], questions: int, drain: float
 ) -> Measured:
-    """Offer the load and the questions; then wait until all is handled, or for so long."""
-    async with asyncio.TaskGroup() as group:
-        asking = group.create_task(_asked(office, questions=questions))
-        told = await offered(office.url, options=options)
-        asking.cancel()
+    """Ask the questions and offer the load; then wait until all is handled, or for so long."""
+    for _ in range(questions):
+        await office.people.mentions("please delete the old draft", by=ALICE, channel=GENERAL)
+    told = await offered(office.url, options=options)
     left_at_end, ended = await office.left(), time.monotonic()
     left = left_at_end
     while left and time.monotonic() - ended < drain:
@@ -97,13 +96,6 @@ async def offered(url: str, *, options: Sequence[str]) -> Told:
     if process.returncode:
         raise RuntimeError(error.decode()[-3000:])
     return json.loads(out)
-
-
-async def _asked(office: Office, *, questions: int) -> None:
-    """Have people ask for what somebody must approve, one every other second."""
-    for _ in range(questions):
-        await asyncio.sleep(2.0)
-        await office.people.mentions("please delete the old draft", by=ALICE, channel=GENERAL)
 
 
 def faults(told: Told) -> Iterator[str]:

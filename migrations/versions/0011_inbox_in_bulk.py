@@ -1,4 +1,4 @@
-"""The order in which arrivals are claimed, as an index: a backlog is not sorted for each claim.
+"""Arrivals in bulk: kept together, and claimed by an index instead of by sorting a backlog.
 
 Revision ID: 0011
 Revises: 0010
