@@ -22,6 +22,10 @@ Handle = Callable[[Arrival], Awaitable[None]]
 """Does what an arrival asks for. Whatever it raises, it is called again: it must bear that."""
 
 _AT_ONCE: Final = 16
+# Whoever writes waits for an answer: where keeping takes longer than this, handling steps back.
+_SLOW_SECONDS: Final = 0.1
+_AT_ONCE_WHERE_SLOW: Final = 2
+_REST_SECONDS: Final = 0.25
 _HANDLING_SECONDS: Final = 60.0
 _CLAIM_SECONDS: Final = 90.0
 _LOOK_SECONDS: Final = 1.0
@@ -59,6 +63,7 @@ class Inbox:
         self._look_seconds = look_seconds
         self._arrived = asyncio.Event()
         self._tenants: dict[str, tuple[TenantId, float]] = {}
+        self._slow_until = 0.0
 
     async def take(
         self,
@@ -76,6 +81,7 @@ class Inbox:
             NotFound: ``unknown_workspace``: it is nobody's, or was left.
             Unavailable: ``database_unavailable``; nothing is kept.
         """
+        began = self._clock.monotonic()
         arrival = Arrival(
             id=uuid4(),
             tenant_id=await self._tenant_of(workspace),
@@ -90,6 +96,9 @@ class Inbox:
             received_at=self._clock.now(),
         )
         is_new = await self._records.take(arrival.tenant_id, arrival=arrival)
+        now = self._clock.monotonic()
+        if now - began > _SLOW_SECONDS:
+            self._slow_until = now + _LOOK_SECONDS
         if is_new:
             self._arrived.set()
         return is_new
@@ -100,14 +109,31 @@ class Inbox:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._arrived.clear()
-                for arrival in await self._claimed(_AT_ONCE - len(under_way)):
+                room = self._room - len(under_way)
+                claimed = await self._claimed(room) if room > 0 else ()
+                for arrival in claimed:
                     task = group.create_task(self._handled(arrival, handle=handle))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
-                if len(under_way) >= _AT_ONCE:
-                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                if room <= 0 or len(claimed) >= room:
+                    await self._until_there_is_room(under_way)
                 else:
                     await self._until_something_is_due()
+
+    @property
+    def _room(self) -> int:
+        is_slow = self._clock.monotonic() < self._slow_until
+        return _AT_ONCE_WHERE_SLOW if is_slow else _AT_ONCE
+
+    async def _until_there_is_room(self, under_way: set[asyncio.Task[None]]) -> None:
+        """Wait until some are done: claiming one at a time would cost more than handling it."""
+        enough = max(1, self._room // 2)
+        try:
+            async with asyncio.timeout(_REST_SECONDS):
+                while len(under_way) > self._room - enough:
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            pass  # what is handled slowly keeps nothing else from being claimed
 
     async def _claimed(self, most: int) -> tuple[Arrival, ...]:
         claimed: list[Arrival] = []
@@ -177,8 +203,11 @@ class Inbox:
         now = self._clock.monotonic()
         if known is not None and now - known[1] < _REMEMBER_SECONDS:
             return known[0]
+        if known is not None:
+            self._tenants[workspace] = (known[0], now)  # one asks, and the others go on
         found = await self._directory.tenant_of(self._surface, workspace=workspace)
         if found is None:
+            self._tenants.pop(workspace, None)
             raise NotFound("unknown_workspace", workspace=workspace)
         if len(self._tenants) >= _KNOWN_WORKSPACES:
             self._tenants.clear()

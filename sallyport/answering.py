@@ -54,7 +54,8 @@ async def answer_http(process: Process, *, port: int, ready: Callable[[int], obj
                 mcp=mcp.asgi,
                 readiness=Readiness(parts.database).check,
                 settings=http,
-                pages=(*parts.letting_in.routes(url, pages=pages), *chat, *pages.routes),
+                pages=(*parts.letting_in.routes(url, pages=pages), *pages.routes),
+                chat=chat,
                 clock=parts.clock,
                 stopping=stopping,
                 gauges={

@@ -52,14 +52,15 @@ def http_app(
     clock: Clock,
     gauges: Mapping[str, Gauge] | None = None,
     pages: Sequence[BaseRoute] = (),
+    chat: Sequence[BaseRoute] = (),
     stopping: asyncio.Event | None = None,
     keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
     ready_seconds: float = _READY_SECONDS,
 ) -> Starlette:
     """Return the whole HTTP side.
 
-    ``pages`` are what people see in a browser. ``mcp`` answers at ``/mcp``; whatever it needs
-    around it is entered by whoever calls this.
+    ``pages`` are what people see in a browser, ``chat`` is what chat surfaces call. ``mcp`` answers
+    at ``/mcp``; whatever it needs around it is entered by whoever calls this.
     ``readiness`` raises where the process should be sent no work. ``state.stopping`` of what is
     returned is ``stopping``, or an event of its own: once it is set, streams end.
     """
@@ -79,8 +80,9 @@ def http_app(
         return PlainTextResponse(figures.text(), media_type=MEDIA_TYPE)
 
     routes: list[BaseRoute] = [
-        # First, because routes are tried in turn, and this one is asked for by far the most.
+        # First, because routes are tried in turn, and these are asked for by far the most.
         *([Route("/mcp", mcp)] if mcp is not None else ()),
+        *chat,
         *api_routes(front),
         *pages,
         Route("/healthz", _healthy, methods=["GET"]),

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from bots.slack.app import Listen, SlackEvents, slack_routes
 from bots.slack.clients import Departures, SlackClients
 from bots.slack.install import InstallPages
+from bots.slack.known_workspaces import RememberedWorkspaces
 from bots.slack.socket_mode import socket_mode
 from bots.slack.web import WebApi
 from core.errors import Misconfigured
@@ -63,7 +64,8 @@ class SlackParts:
 
     def events(self, listen: Listen) -> SlackEvents:
         """Return what hands on what Slack says; ``listen`` registers the listeners."""
-        return SlackEvents(self.web, workspaces=self.workspaces, listen=listen)
+        known = RememberedWorkspaces(self.workspaces, clock=self._clock)
+        return SlackEvents(self.web, workspaces=known, listen=listen)
 
     def routes(self, events: SlackEvents, *, pages: FrontPages) -> Sequence[BaseRoute]:
         """Return Slack's addresses."""

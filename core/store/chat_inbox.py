@@ -6,15 +6,15 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
 
-from core.domain.canonical import JsonObject, canonical_json
+from core.domain.canonical import JsonObject
 from core.domain.delivery import Arrival, DeadLetter, Place
 from core.domain.ids import TenantId
 from core.errors import NotFound
+from core.store.chat_arriving import GroupedArrivals
 from core.store.chat_tables import inbox
 from core.store.database import Database
 from core.store.rows import AnyRow
 
-_TAKE: Final = "select take_arrival($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 # Of each conversation the first that is not handled, and no other: the rest waits for it.
 _CLAIM: Final = text(
     """
@@ -41,23 +41,11 @@ class StoredInbox:
     def __init__(self, database: Database) -> None:
         """Take the database."""
         self._database = database
+        self._arriving = GroupedArrivals(database)
 
     async def take(self, tenant_id: TenantId, *, arrival: Arrival) -> bool:
-        """Keep what arrived, in one round trip; False where it is there already."""
-        return bool(
-            await self._database.hot(
-                _TAKE,
-                tenant_id,
-                arrival.id,
-                arrival.surface,
-                arrival.workspace,
-                arrival.conversation,
-                arrival.position,
-                arrival.external_id,
-                arrival.urgent,
-                canonical_json(arrival.payload),
-            )
-        )
+        """Keep what arrived, with all that arrives at the same time; False where it is there."""
+        return await self._arriving.take(tenant_id, arrival=arrival)
 
     async def claim(
         self, tenant_id: TenantId, *, surface: str, now: datetime, until: datetime, limit: int

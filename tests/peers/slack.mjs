@@ -38,7 +38,8 @@ slackPlugin.register = (app, store, webhooks, ...more) => {
   const posts = new Map();
   const gets = new Set();
   const watched = new Proxy(app, {
-    get: (target, name) => (route, ...handlers) => {
+    get: (target, name) => (route, ...given) => {
+      const handlers = route === '/api/users.info' ? given.map(withoutGuests) : given;
       if (name === 'post') posts.set(route, handlers);
       if (name === 'get') gets.add(route);
       return target[name](route, ...handlers);
@@ -101,6 +102,17 @@ function inBody(context) {
   const body = url.searchParams.toString();
   const request = new Request(url.origin + url.pathname, { method: 'POST', headers, body });
   context.req = new context.req.constructor(request, {});
+}
+
+// What Slack says of every user, and without which nobody counts as a full member.
+function withoutGuests(handler) {
+  return async (context, ...more) => {
+    const answer = await handler(context, ...more);
+    const told = await answer.json();
+    if (!told.ok) return context.json(told);
+    const user = { is_restricted: false, is_ultra_restricted: false, ...told.user };
+    return context.json({ ...told, user });
+  };
 }
 
 // What each of Slack's envelopes has and this one's have not, and the mention that comes beside a

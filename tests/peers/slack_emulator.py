@@ -7,7 +7,7 @@ import asyncio
 import json
 import shutil
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,9 +163,17 @@ def token_of(who: str) -> str:
 
 @asynccontextmanager
 async def slack_emulator(
-    npm: Npm, *, events_url: str | None = None, redirect_uri: str = "", port: int | None = None
+    npm: Npm,
+    *,
+    events_url: str | None = None,
+    redirect_uri: str = "",
+    port: int | None = None,
+    scopes: Sequence[str] = ("chat:write",),
 ) -> AsyncGenerator[SlackEmulator]:
-    """Run it for as long as the block lasts; events go to ``events_url``, signed."""
+    """Run it for as long as the block lasts; events go to ``events_url``, signed.
+
+    ``scopes`` are what the app may ask for when it is installed.
+    """
     settings = {
         "port": port or free_port(),
         "events": events_url,
@@ -191,7 +199,7 @@ async def slack_emulator(
                     "app_id": APP,
                     "name": "Sallyport",
                     "redirect_uris": [redirect_uri],
-                    "scopes": ["chat:write"],
+                    "scopes": [*scopes],
                     "bot_id": BOT,
                     "bot_user_id": BOT_USER,
                     "bot_name": "sallyport",

@@ -106,8 +106,10 @@ async def office_on(
         yield office
 
 
-async def install(assembly: Assembly, at: Workspace, *, by: Principal) -> None:
-    """Have the app in a workspace, as its OAuth would leave it."""
+async def install(
+    assembly: Assembly, at: Workspace, *, by: Principal, token: str | None = None
+) -> None:
+    """Have the app in a workspace, as its OAuth would leave it; ``token`` is one made before."""
     now = assembly.clock.now()
     await assembly.chat_workspaces.keep(
         by.tenant_id,
@@ -118,7 +120,7 @@ async def install(assembly: Assembly, at: Workspace, *, by: Principal) -> None:
             app=slacks.APP,
             bot_user=at.bot_user,
             scopes=(),
-            token=at.token(),
+            token=token or at.token(),
         ),
         installed_by=by.id,
         at=now,

@@ -14,7 +14,16 @@ from aiohttp import web
 from tests.slack import chat, directory, files, modals, oauth, streams
 from tests.slack.arguments import Asked
 from tests.slack.mishaps import Mishap, Where
-from tests.slack.workspace import Call, Slack, SlackError
+from tests.slack.workspace import (
+    ALICE,
+    BOB,
+    CAROL,
+    Call,
+    Message,
+    Slack,
+    SlackError,
+    Workspace,
+)
 
 Json = dict[str, Any]  # Any: what Slack takes and gives
 
@@ -154,6 +163,8 @@ class WebApi:
             raise chat.invalid(
                 "invalid_arguments", [f"missing required field: {name}" for name in missing]
             )
+        if self._slack.trusts_threads:
+            _believe(workspace, call.arguments)
         return method.does(Asked(slack=self._slack, at=workspace, by=known, given=call.arguments))
 
     def _count(self, call: Call) -> None:
@@ -256,6 +267,13 @@ def _json(told: Json, *, status: int, retry_after: object = None) -> web.Respons
     return web.json_response(told, status=status, headers=headers)
 
 
+def _believe(at: Workspace, given: Json) -> None:
+    channel, thread = given.get("channel", given.get("channel_id")), given.get("thread_ts")
+    if channel in at.channels and thread and (channel, thread) not in at.messages:
+        user = at.channels[channel].user or ALICE
+        at.messages[channel, thread] = Message(channel=channel, ts=thread, user=user)
+
+
 def _cut(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
@@ -265,7 +283,10 @@ def _cut(request: web.Request) -> web.StreamResponse:
 async def main() -> None:
     """Be Slack in a process of one's own: one line says where; it ends with its input."""
     slack = Slack()
+    slack.trusts_threads = True
     at = slack.company()
+    for user in (ALICE, BOB, CAROL):
+        at.im(user)
     async with serving(slack):
         told = {"url": slack.url, "api_url": slack.api_url, "token": at.token()}
         sys.stdout.write(f"{json.dumps(told)}\n")

@@ -299,6 +299,7 @@ class Slack:
     """The platform: its workspaces, every call in the order it came, and how it misbehaves.
 
     ``enforces_limits``: calls over the limits are answered by 429, and not only counted.
+    ``trusts_threads``: whatever thread is named is there, said by people in another process.
     ``rotates``: tokens expire and come with a refresh token. ``worries`` are calls that Slack takes
     but that show badly.
     """
@@ -313,6 +314,7 @@ class Slack:
         self.enforces_limits = False
         self.rotates = False
         self.stops_agents = True
+        self.trusts_threads = False
         self.worries: list[str] = []
         self.responses: list[tuple[str, Json]] = []
         self._stamps = Stamps()
