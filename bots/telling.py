@@ -134,7 +134,7 @@ def _undoable(calls: Sequence[CallRecord]) -> Iterator[Undoable]:
             preview = Preview.of_json(record.preview) if record.preview else None
             yield Undoable(
                 call_id=record.call.id,
-                summary=preview.summary if preview else in_words(record.call.tool),
+                summary=f"Take back: {preview.summary if preview else in_words(record.call.tool)}",
             )
 
 
