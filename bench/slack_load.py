@@ -42,6 +42,7 @@ class Measured:
     """What the load tells, and what the server and Slack tell afterwards."""
 
     load: Told
+    cpu_ms: float
     lost: int
     more_than_once: int
     left_at_end: int
@@ -69,7 +70,9 @@ async def measured(
     """Ask the questions and offer the load; then wait until all is handled, or for so long."""
     for _ in range(questions):
         await office.people.mentions("please delete the old draft", by=ALICE, channel=GENERAL)
+    before = office.cpu_seconds()
     told = await offered(office.url, options=options)
+    used_ms = (office.cpu_seconds() - before) * 1e3
     left_at_end, ended = await office.left(), time.monotonic()
     left = left_at_end
     while left and time.monotonic() - ended < drain:
@@ -78,6 +81,7 @@ async def measured(
     figures, kept = await office.figures(), await office.kept()
     return Measured(
         load=told,
+        cpu_ms=round(used_ms / max(told["sent"], 1), 2),
         lost=len(set(told["ids"]) - kept),
         more_than_once=figures["rows_twice"] + figures["runs_twice"],
         left_at_end=left_at_end,
@@ -124,6 +128,7 @@ def _tell(found: Measured) -> None:
     figures, slack = found.figures, found.slack
     handled = found.left_at_end - found.left
     told = {
+        "the server's CPU ms a delivery": found.cpu_ms,
         "acknowledged and not kept": found.lost,
         "kept or done twice": found.more_than_once,
         "runs": figures["runs"],

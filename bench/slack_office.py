@@ -92,6 +92,14 @@ class Office:
     people: People
     http: httpx2.AsyncClient
 
+    def cpu_seconds(self) -> float:
+        """Return how much CPU time the server has used, all its threads together (proc(5))."""
+        fields = (
+            Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        )
+        user, system = fields[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     async def told_by_slack(self) -> Json:
         """Return what the stub counted."""
         return (await self.http.get(f"{self.slack_url}/told")).json()

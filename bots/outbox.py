@@ -30,6 +30,8 @@ _AT_ONCE: Final = 8
 _TRIES: Final = 10
 _LONGEST_PAUSE_SECONDS: Final = 300.0
 _SOONEST_SECONDS: Final = 0.02
+# A whole page is not read again for every message that leaves it.
+_SOONEST_OF_MANY_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +211,7 @@ class _Workspace:
         self._limits = Limits(platform.rates, clock=clock)
         self._busy: set[str] = set()
         self._moved = asyncio.Event()
+        self._are_many = False
 
     async def deliver(self) -> None:
         leased = {"surface": self._platform.surface, "workspace": self._workspace}
@@ -248,6 +251,7 @@ class _Workspace:
             now=self._clock.now(),
             limit=_PARCELS,
         )
+        self._are_many = len(parcels) >= _PARCELS
         soonest: float | None = None
         for parcel in parcels:
             if parcel.wish.key in self._busy:
@@ -274,6 +278,8 @@ class _Workspace:
         self._moved.set()
 
     async def _until_something_moves(self, pause: float | None) -> None:
+        if self._are_many:
+            await asyncio.sleep(_SOONEST_OF_MANY_SECONDS)
         longest = _LOOK_SECONDS if pause is None else max(_SOONEST_SECONDS, min(pause, 1.0))
         try:
             async with asyncio.timeout(longest):

@@ -11,7 +11,7 @@ import pytest
 from bots.inbox import Inbox
 from core.domain.delivery import Arrival
 from core.domain.principal import Principal, Role
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Unavailable
 from core.ports import Clock
 from core.store.chat_directory import ChatDirectory
 from core.store.chat_inbox import StoredInbox
@@ -206,3 +206,27 @@ async def test_a_workspace_that_is_nobodys_is_refused(database: Database) -> Non
         await inbox.take(
             workspace="T404", conversation="c", position="1", external_id="e", payload={}
         )
+
+
+@pytest.mark.usefixtures("admin")
+async def test_what_arrives_together_is_kept_together_and_told_apart(database: Database) -> None:
+    inbox = inbox_on(database)
+    taken = await asyncio.gather(*(take(inbox, f"e{number % 100}") for number in range(300)))
+    assert sum(taken) == 100
+    assert not any(await asyncio.gather(*(take(inbox, f"e{number}") for number in range(100))))
+
+
+@pytest.mark.usefixtures("admin")
+async def test_whoever_hangs_up_holds_up_nobody_else(database: Database) -> None:
+    inbox = inbox_on(database)
+    await take(inbox, "first")
+    async with asyncio.TaskGroup() as group:
+        taking = [group.create_task(take(inbox, f"e{number}")) for number in range(40)]
+        for one in taking[::3]:
+            await asyncio.sleep(0)
+            one.cancel()
+        stayed = [one for number, one in enumerate(taking) if number % 3]
+        # Whoever was taken along by one that hung up is told so, and sends it again.
+        told = await asyncio.gather(*stayed, return_exceptions=True)
+    assert {type(one) for one in told} <= {bool, Unavailable}
+    assert await take(inbox, "last")
