@@ -326,7 +326,17 @@ class Assembly:
                 requeue=requeue,
                 on_crash=crashed,
                 clock=self.clock,
-                jobs=jobs_of(self, dispatcher=lambda: worker),
+                jobs=jobs_of(
+                    self.database,
+                    directory=self.directory,
+                    signer=self.signer,
+                    approvals=self.approvals,
+                    events=self.events,
+                    deciding=self.deciding,
+                    letting_in=self.letting_in,
+                    clock=self.clock,
+                    dispatcher=lambda: worker,
+                ),
                 concurrency=self.settings.worker.segments,
                 tenant_concurrency=self.settings.worker.segments_per_tenant,
             )
