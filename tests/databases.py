@@ -1,5 +1,6 @@
 """Databases of tests: built by the real migrations, each for one test, and used again."""
 
+import time
 from dataclasses import dataclass
 from itertools import count
 
@@ -12,6 +13,8 @@ from core.store.migrate import migrate
 
 _PASSWORD = "app-password-of-the-tests"
 _TEMPLATE = "template_of_tests"
+_TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
+_ENDING_SECONDS = 5.0
 # What is there beside rows: a test that made, changed or granted anything changes one of these.
 _SHAPE = """
 select md5(string_agg(line, ',' order by line)) from (
@@ -97,10 +100,7 @@ class CleanDatabases:
     def give_back(self, name: str) -> None:
         """End whoever is still connected, and take every row away."""
         with psycopg.connect(_privileged(self._server, "postgres"), autocommit=True) as connection:
-            connection.execute(
-                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s",
-                [name],
-            )
+            _end_others(connection, name)
             if self._is_empty_again(name):
                 self._free.append(name)
                 return
@@ -130,6 +130,15 @@ def build_template(server: EmbeddedPostgres) -> None:
 
 def _privileged(server: EmbeddedPostgres, database: str) -> str:
     return server.url(user="sallyport_admin", password=server.superuser_password, database=database)
+
+
+def _end_others(connection: psycopg.Connection, name: str) -> None:
+    """End whoever is connected to a database, and see them gone."""
+    until = time.monotonic() + _ENDING_SECONDS
+    # With a time to wait given, the function looks every 100 ms only: longer than most tests take.
+    while connection.execute(_TERMINATE, [name]).fetchall():
+        assert time.monotonic() < until, "somebody stays connected"
+        time.sleep(0.002)
 
 
 def _shape(connection: psycopg.Connection) -> str:
