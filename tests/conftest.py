@@ -1,5 +1,6 @@
 """What every test may ask for: real PostgreSQL, a clock in its hand, servers of others."""
 
+import gc
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def snapshot(request: pytest.FixtureRequest) -> Snapshots:
     """Give the test what was kept of earlier answers."""
     return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from going through thousands of modules again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ def _end_others(connection: psycopg.Connection, name: str) -> None:
     # With a time to wait given, the function looks every 100 ms only: longer than most tests take.
     while connection.execute(_TERMINATE, [name]).fetchall():
         assert time.monotonic() < until, "somebody stays connected"
-        time.sleep(0.002)
+        connection.execute("select pg_sleep(0.002)")
 
 
 def _shape(connection: psycopg.Connection) -> str:

@@ -240,7 +240,8 @@ def _stream(parcel: Parcel, *, channel: str) -> ApiCall | None:
     text, heard = str(stream.get("text", "")), str(said.get("said", ""))
     if not stream or not text.startswith(heard):
         # What was said is not how it begins any more: it is ended, and edited from now on.
-        return _call("chat.stopStream", where)
+        left = _chunks({**_at_rest(stream, status="complete"), "text": ""}, said=said)
+        return _call("chat.stopStream", {**where, **({"chunks": left} if left else {})})
     is_last = wish.get("status") != "processing" and len(text) - len(heard) <= _LONGEST_CHUNK
     if is_last:
         stream = _at_rest(stream, status="error" if wish.get("final") else "complete")
