@@ -149,8 +149,9 @@ class Inbox:
                 )
                 if len(claimed) >= most:
                     break
-        except SallyportError as error:
-            _log.warning("inbox.look_failed", surface=self._surface, error=error.code)
+        except Exception as error:  # noqa: BLE001 - a process's main loop: it looks again
+            told = error.code if isinstance(error, SallyportError) else type(error).__name__
+            _log.warning("inbox.look_failed", surface=self._surface, error=told)
         return tuple(claimed)
 
     async def _handled(self, arrival: Arrival, *, handle: Handle) -> None:

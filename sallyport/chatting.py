@@ -90,7 +90,7 @@ async def chatting(
         handling = _handling(
             parts, app, slack=slack, surface=surface, outbox=outbox, following=following, url=url
         )
-        is_ours = OurThreads(directory, following=following)
+        is_ours = OurThreads(directory, following=following, arrived=StoredInbox(database))
         events = slack.events(partial(listen, inbox=inbox, is_ours=is_ours, mistakes=mistakes))
         async with asyncio.TaskGroup() as group, slack.hearing(events):
             tasks = [

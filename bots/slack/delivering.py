@@ -39,6 +39,7 @@ RATES: Final[Mapping[str, Rate]] = {
 MARK: Final = "sallyport_message"
 _GOES_ON: Final = frozenset({"pending", "in_progress"})
 _LONGEST_CHUNK: Final = 11_000
+_CLOCKS_SECONDS: Final = 120  # by which Slack's clock and ours may differ
 _REPOSTS: Final = 3
 _CHANNEL_GONE: Final = frozenset(
     {
@@ -198,7 +199,14 @@ def _first(parcel: Parcel, *, channel: str) -> ApiCall:
     _, thread = _address(parcel)
     mark = f"{parcel.wish.key}:{sent.get('reposts', 0)}"
     if "posting" in sent:
-        looked = {"channel": channel, "limit": 100, "include_all_metadata": True}
+        # Nothing older can be ours; of a long thread Slack tells the oldest first.
+        since = f"{parcel.wished_at.timestamp() - _CLOCKS_SECONDS:.6f}"
+        looked = {
+            "channel": channel,
+            "oldest": since,
+            "limit": 200,
+            "include_all_metadata": True,
+        }
         if thread:
             return _call("conversations.replies", {**looked, "ts": thread})
         return _call("conversations.history", looked)

@@ -1,5 +1,6 @@
 """What stands before Slack's events: nothing passes that Slack has not just signed."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -21,6 +22,7 @@ from core.ports import Clock
 from core.tools.faults import unstorable
 from core.words import sentence_of
 
+_READ_SECONDS: Final = 10.0
 _LARGEST: Final = 1_000_000
 _OLDEST_SECONDS: Final = 300
 _MOST_FIELDS: Final = 100
@@ -114,8 +116,13 @@ class SlackGuard:
 async def _read(receive: Receive) -> bytes:
     """Read the body, counting: a length that was announced is anybody's word."""
     body = bytearray()
+    until = asyncio.get_running_loop().time() + _READ_SECONDS
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise _malformed("it did not come in time") from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")

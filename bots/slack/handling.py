@@ -49,6 +49,9 @@ from core.errors import NotFound, Refused
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _HOME_TAB = "home"
+_NOT_YET = (
+    "👋 Nobody here knows you yet. Write me a message, and I send you a link to sign in with."
+)
 Deed = Message | Click | Submission | Command | Shortcut | Home | Stopped
 
 
@@ -164,6 +167,8 @@ class Handling:
                 await self._by_somebody(arrival, happening)
 
     async def _by_somebody(self, arrival: Arrival, deed: Deed) -> None:
+        if isinstance(deed, Home) and deed.tab != _HOME_TAB:
+            return  # the conversation was opened, and nothing asked
         try:
             visitor = await self._people.who(
                 arrival.tenant_id,
@@ -171,6 +176,10 @@ class Handling:
                 user=deed.user,
                 user_team=deed.user_team,
             )
+            if visitor.person is None and isinstance(deed, Home):
+                # An offer takes the place of the one before: looking at a page must make none.
+                await self._turned_away(arrival, deed, message=notes.note(_NOT_YET))
+                return
             if visitor.person is None:
                 offered = await self._offers.offer(
                     arrival.tenant_id, account=visitor.account, shown=visitor.shown
@@ -206,8 +215,7 @@ class Handling:
             case Shortcut():
                 await self._commands.shortcut(visit, deed)
             case Home():
-                if deed.tab == _HOME_TAB:
-                    await self._show_home(visit)
+                await self._show_home(visit)
             case Click():
                 await self._clicked(visit, deed)
                 if not deed.channel:
@@ -246,8 +254,6 @@ class Handling:
     async def _turned_away(self, arrival: Arrival, deed: Deed, *, message: JsonObject) -> None:
         """Tell somebody without rights so, and nothing else; at their page, on that."""
         if isinstance(deed, Home):
-            if deed.tab != _HOME_TAB:
-                return
             view: JsonObject = {"type": "home", "blocks": message["blocks"]}
             wish = home_wish(arrival, user=deed.user, view=view)
         else:

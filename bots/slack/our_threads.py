@@ -23,13 +23,22 @@ class RunsAt(Protocol):
         ...
 
 
+class Waiting(Protocol):
+    """What has arrived."""
+
+    async def waits(self, tenant_id: TenantId, *, place: Place) -> bool:
+        """Return whether something that was said in a conversation is yet to be handled."""
+        ...
+
+
 class OurThreads:
     """Says whether a thread is one of ours; what is said in any other is never kept."""
 
-    def __init__(self, directory: WhoseWorkspace, *, following: RunsAt) -> None:
-        """Take whose workspaces are, and what is told where."""
+    def __init__(self, directory: WhoseWorkspace, *, following: RunsAt, arrived: Waiting) -> None:
+        """Take whose workspaces are, what is told where, and what has arrived."""
         self._directory = directory
         self._following = following
+        self._arrived = arrived
 
     async def __call__(self, workspace: str, address: str) -> bool:
         """Return whether something was asked there before.
@@ -41,4 +50,7 @@ class OurThreads:
         if tenant_id is None:
             return False
         place = Place(surface=SURFACE, workspace=workspace, address=address)
-        return bool(await self._following.runs_at(tenant_id, place=place, limit=1))
+        if await self._following.runs_at(tenant_id, place=place, limit=1):
+            return True
+        # A reply may come before what it replies to has been handled.
+        return await self._arrived.waits(tenant_id, place=place)

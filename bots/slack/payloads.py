@@ -9,7 +9,7 @@ from core.domain.canonical import storable
 
 _SHORT: Final = 200
 _VALUE: Final = 3000
-_FIELDS: Final = 60
+_FIELDS: Final = 100
 
 
 def _text_of(value: object) -> object:

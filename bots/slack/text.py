@@ -27,6 +27,17 @@ _UNSEEN: Final = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd"),
     # Overrides and isolates: what is read would not be what is there.
     **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
+    # Of no width, or blank where nobody would look for a blank.
+    **dict.fromkeys(
+        [
+            *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x2800, 0x3164),
+            *range(0x200B, 0x200D),
+            *(0x200E, 0x200F, 0xFEFF, 0xFFA0),
+            *range(0x2061, 0x2066),
+            *range(0xE0000, 0xE0080),
+        ],
+        "\ufffd",
+    ),
     **dict.fromkeys([0x0B, 0x0C, 0x85, 0x2028, 0x2029], "\n"),
     0x09: "\t",
     0x0A: "\n",
@@ -35,9 +46,9 @@ _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _NO_ENTITIES: Final[Mapping[str, str]] = {}
 _ADDRESSED: Final = re.compile(r"(?<!\w)@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 _OPENING: Final = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#a-z])", re.IGNORECASE)
-_UNSAFE_TARGET: Final = re.compile(
-    r"\](?=\((?!https?://|mailto:)|:\s*<?(?!https?://)[a-z&\\][^\s]{0,40}[:;])", re.IGNORECASE
-)
+# A link whose text is not its address hides where it leads: it is shown as it was written.
+_LINKED: Final = re.compile(r"\](?=\()")
+_DEFINED: Final = re.compile(r"^( {0,3}\[[^\]]{0,999})\](?=:)", re.MULTILINE)
 _MENTION: Final = re.compile(
     r"(<|&lt;?|&#0*60;?|&#x0*3c;?)"
     r"(?=!(?:channel|here|everyone|group|subteam|date)|@[UWB]|#[CG]|[a-z][a-z0-9+.-]*:)",
@@ -190,7 +201,7 @@ def _shut(text: str) -> str:
 
 def _safe_markdown(text: str) -> str:
     safe = _MENTION.sub(rf"\1{_JOINER}", text)
-    safe = _UNSAFE_TARGET.sub(f"]{_JOINER}", safe)
+    safe = _DEFINED.sub(rf"\1]{_JOINER}", _LINKED.sub(f"]{_JOINER}", safe))
     return _broken(_PICTURE.sub("! ", safe))
 
 

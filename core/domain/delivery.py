@@ -66,7 +66,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A wish on its way; ``sent`` is what the platform has taken of that message so far."""
+    """A wish on its way; ``sent`` is what the platform has taken of that message so far.
+
+    ``wished_at`` is when the first wish for it came that is not delivered yet.
+    """
 
     id: UUID
     version: int
@@ -74,6 +77,7 @@ class Parcel:
     wish: Wish
     sent: JsonObject
     attempts: int
+    wished_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

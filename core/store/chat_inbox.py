@@ -15,11 +15,11 @@ from core.store.chat_tables import inbox
 from core.store.database import Database
 from core.store.rows import AnyRow
 
-# Of each conversation the first that is not handled, and no other: the rest waits for it.
+# Of each conversation the first that is not handled, and no other: the rest waits for it. What is
+# due is made out once: within the update it might be for each row again, each time up to the limit.
 _CLAIM: Final = text(
     """
-    update inbox set claimed_until = :until, attempts = attempts + 1
-    where tenant_id = :tenant and id in (
+    with due as materialized (
       select i.id from inbox i
       where i.tenant_id = :tenant and i.surface = :surface
         and i.handled_at is null and i.due_at <= :now
@@ -30,7 +30,9 @@ _CLAIM: Final = text(
             and before.workspace = i.workspace and before.conversation = i.conversation
             and before.handled_at is null and (before.position, before.id) < (i.position, i.id))
       order by i.urgent desc, i.received_at limit :limit for update skip locked)
-    returning *
+    update inbox set claimed_until = :until, attempts = attempts + 1
+    from due where inbox.tenant_id = :tenant and inbox.id = due.id
+    returning inbox.*
     """
 )
 
@@ -59,6 +61,22 @@ class StoredInbox:
             rows = (await connection.execute(_CLAIM, {**values, "limit": limit})).all()
         arrivals = [_arrival(row) for row in rows]
         return tuple(sorted(arrivals, key=lambda one: (not one.urgent, one.received_at)))
+
+    async def waits(self, tenant_id: TenantId, *, place: Place) -> bool:
+        """Return whether something that was said in a conversation is yet to be handled."""
+        query = (
+            select(inbox.c.id)
+            .where(
+                inbox.c.tenant_id == tenant_id,
+                inbox.c.surface == place.surface,
+                inbox.c.workspace == place.workspace,
+                inbox.c.conversation == place.address,
+                inbox.c.handled_at.is_(None),
+            )
+            .limit(1)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return (await connection.execute(query)).one_or_none() is not None
 
     async def payload(self, tenant_id: TenantId, *, arrival_id: UUID) -> JsonObject | None:
         """Return what was kept of an arrival; None where it is not there any more."""

@@ -177,7 +177,7 @@ class StoredOutbox:
             return tuple(_letter(row) for row in (await connection.execute(query)).all())
 
     async def replay(self, tenant_id: TenantId, *, letter: UUID) -> None:
-        """Have what was given up delivered after all, unless a newer wish for it waits.
+        """Have what was given up delivered after all, unless something newer was wished since.
 
         Raises:
             NotFound: ``not_found``: there is no such dead letter.
@@ -192,7 +192,15 @@ class StoredOutbox:
             if row is None:
                 raise NotFound("not_found", noun="dead letter")
             await connection.execute(update(outbox).where(mine).values(state="delivered"))
-            await put_wish(connection, tenant_id, wish=_wish(row))
+            newer = select(outbox.c.id).where(
+                outbox.c.tenant_id == tenant_id,
+                outbox.c.surface == row.surface,
+                outbox.c.workspace == row.workspace,
+                outbox.c.key == row.key,
+                outbox.c.created_at > row.created_at,
+            )
+            if (await connection.execute(newer.limit(1))).one_or_none() is None:
+                await put_wish(connection, tenant_id, wish=_wish(row))
 
     async def forget(self, tenant_id: TenantId, *, before: datetime) -> None:
         """Delete what was delivered before then; what was given up stays until it is replayed."""
@@ -234,6 +242,7 @@ def _parcel(row: AnyRow) -> Parcel:
         wish=_wish(row),
         sent=cast("JsonObject", row.sent or {}),
         attempts=row.attempts,
+        wished_at=row.created_at,
     )
 
 

@@ -230,3 +230,29 @@ async def test_whoever_hangs_up_holds_up_nobody_else(database: Database) -> None
         told = await asyncio.gather(*stayed, return_exceptions=True)
     assert {type(one) for one in told} <= {bool, Unavailable}
     assert await take(inbox, "last")
+
+
+async def test_no_more_is_claimed_than_there_is_room_for_whatever_the_database_knows_of_its_tables(
+    database: Database, admin: Principal
+) -> None:
+    inbox, records = inbox_on(database), StoredInbox(database)
+    for number in range(60):
+        await take(inbox, f"e{number:02}", conversation=str(number), urgent=number % 2 == 0)
+    now = SystemClock().now()
+    claimed = await records.claim(
+        admin.tenant_id, surface="slack", now=now, until=now + timedelta(seconds=90), limit=16
+    )
+    assert len(claimed) == 16
+    assert all(one.urgent for one in claimed)
+
+
+@pytest.mark.usefixtures("admin")
+async def test_a_crowd_at_once_is_handled_and_the_inbox_goes_on(database: Database) -> None:
+    inbox, handled = inbox_on(database), Handled()
+    async with handling(handled, inbox):
+        await asyncio.gather(
+            *(take(inbox, f"c{number:02}", conversation=str(number)) for number in range(50))
+        )
+        await until(lambda: handled.has(50))
+        await take(inbox, "after")
+        await until(lambda: handled.has(51))

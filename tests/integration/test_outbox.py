@@ -198,3 +198,29 @@ async def test_a_delivery_of_an_older_wish_does_not_close_a_newer_one(
     await records.wish(admin.tenant_id, wishes=[a_wish("new")])
     assert not await records.delivered(parcel, at=now)
     assert await records.delivered(replace(parcel, version=parcel.version + 1), at=now)
+
+
+async def test_an_old_wish_is_not_replayed_over_a_newer_one(
+    database: Database, admin: Principal
+) -> None:
+    platform = KeptMessages(says=[Never(code="is_archived")])
+    records, outbox = StoredOutbox(database), outbox_on(database, platform)
+    await outbox.wish(admin.tenant_id, a_wish("open"))
+
+    async def is_dead() -> bool:
+        return bool(await records.dead_letters(admin.tenant_id, limit=10))
+
+    async with delivering(outbox):
+        await until(is_dead)
+        (letter,) = await records.dead_letters(admin.tenant_id, limit=10)
+        await outbox.wish(admin.tenant_id, a_wish("locked"))
+        await until(lambda: has_said(platform, "locked"))
+        await records.replay(admin.tenant_id, letter=letter.id)
+        await outbox.wish(admin.tenant_id, a_wish("other", key="run:2"))
+        await until(lambda: is_said(platform, "run:2"))
+    assert platform.messages["run:1"] == "locked"
+    assert await records.dead_letters(admin.tenant_id, limit=10) == ()
+
+
+async def is_said(platform: KeptMessages, key: str) -> bool:
+    return key in platform.messages

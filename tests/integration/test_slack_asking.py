@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from bots.slack.arrivals import Gone, LeftPerson, Message, Stopped
+from bots.slack.arrivals import Gone, Home, LeftPerson, Message, Stopped
 from bots.slack.asking import Said
 from bots.slack.our_threads import OurThreads
-from core.domain.delivery import Kind
+from core.domain.delivery import Arrival, Kind
 from core.domain.quoted import Speaker
 from core.domain.run import RunStatus
 from core.store.chat_directory import ChatDirectory
@@ -254,10 +255,43 @@ async def test_a_refusal_of_what_begins_no_thread_is_whispered_to_the_channel(de
 
 async def test_a_thread_is_ours_once_something_was_asked_there(desk: Desk) -> None:
     directory = ChatDirectory(desk.world.assembly.database)
-    ours = OurThreads(directory, following=desk.following)
+    ours = OurThreads(directory, following=desk.following, arrived=desk.inbox)
     address = f"{CHANNEL}/{THREAD}"
     assert not await ours(TEAM, address)
     await desk.says("What is late?")
     assert await ours(TEAM, address)
     assert not await ours(TEAM, f"{CHANNEL}/{LATER}")
     assert not await ours("T0OTHER", address)
+
+
+async def test_a_reply_may_come_before_what_it_replies_to_has_been_handled(desk: Desk) -> None:
+    directory = ChatDirectory(desk.world.assembly.database)
+    ours = OurThreads(directory, following=desk.following, arrived=desk.inbox)
+    address = f"{CHANNEL}/{THREAD}"
+    waiting = Arrival(
+        id=uuid4(),
+        tenant_id=desk.acme.tenant.id,
+        surface="slack",
+        workspace=TEAM,
+        conversation=address,
+        position=THREAD,
+        external_id="event:waiting",
+        urgent=False,
+        payload={},
+        attempts=0,
+        received_at=desk.world.assembly.clock.now(),
+    )
+    await desk.inbox.take(desk.acme.tenant.id, arrival=waiting)
+    assert await ours(TEAM, address)
+    await desk.inbox.handled(waiting, at=desk.world.assembly.clock.now())
+    assert not await ours(TEAM, address)
+
+
+async def test_looking_at_the_agents_pages_uses_up_no_way_to_sign_in(desk: Desk) -> None:
+    await desk.says("hello", by=NOBODY)
+    for tab in ("messages", "home") * 6:
+        await desk.arrives(Home(user=NOBODY, tab=tab))
+    await desk.says("hello again", by=NOBODY)
+    told = [text for to, text in desk.notes() if to == NOBODY]
+    assert len(told) == 2
+    assert "sign in" in told[-1].lower()

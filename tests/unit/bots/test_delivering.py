@@ -12,7 +12,7 @@ from bots.outbox import ApiCall, Never, Took
 from bots.slack.delivering import next_call, sent_after
 from core.domain.canonical import Json, JsonObject
 from core.domain.delivery import Kind, Parcel, Place, Wish
-from tests.nouns import TENANT
+from tests.nouns import NOON, TENANT
 
 THREAD = "C1/1700.0001"
 ANSWERS: dict[str, JsonObject] = {
@@ -31,7 +31,15 @@ def a_parcel(
         kind=Kind.PROGRESS,
         payload=payload,
     )
-    return Parcel(id=uuid4(), version=1, tenant_id=TENANT, wish=wish, sent=sent or {}, attempts=0)
+    return Parcel(
+        id=uuid4(),
+        version=1,
+        tenant_id=TENANT,
+        wish=wish,
+        sent=sent or {},
+        attempts=0,
+        wished_at=NOON,
+    )
 
 
 def said(text: str, **more: Json) -> JsonObject:

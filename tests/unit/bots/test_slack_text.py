@@ -42,12 +42,12 @@ def test_every_line_of_a_quotation_is_quoted() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("see [the page](https://acme.test/a)", "see [the page](https://acme.test/a)"),
-        ("write to [us](mailto:us@acme.test)", "write to [us](mailto:us@acme.test)"),
+        ("see [the page](https://acme.test/a)", f"see [the page]{JOINER}(https://acme.test/a)"),
+        ("write to [us](mailto:us@acme.test)", f"write to [us]{JOINER}(mailto:us@acme.test)"),
         ("[go](javascript:alert(1))", f"[go]{JOINER}(javascript:alert(1))"),
         ("[go](java&#115;cript:x)", f"[go]{JOINER}(java&#115;cript:x)"),
         ("[go]: javascript:x", f"[go]{JOINER}: javascript:x"),
-        ("![x](https://evil.test/?q=1)", "! [x](https://evil.test/?q=1)"),
+        ("![x](https://evil.test/?q=1)", f"! [x]{JOINER}(https://evil.test/?q=1)"),
         ("<!channel>", f"<{JOINER}!channel>"),
         ("`<@U0BOB12345>`", f"`<{JOINER}@U0BOB12345>`"),
         ("<https://evil.test|bank>", f"<{JOINER}https://evil.test|bank>"),
@@ -67,7 +67,15 @@ def test_a_long_answer_says_that_it_is_cut_and_closes_its_code() -> None:
 
 def test_a_growing_text_waits_for_its_last_word() -> None:
     assert text.markdown_so_far("go [there](java") == "go "
-    assert text.markdown_so_far("go [there](https://x.test) no") == "go [there](https://x.test) "
+    assert text.markdown_so_far("go [there](https://x.test) no") == (
+        f"go [there]{JOINER}(https://x.test) "
+    )
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u200e", "\u00ad", "\ufeff", "\u3164", "\U000e0041"])
+def test_what_nobody_sees_is_made_visible(unseen: str) -> None:
+    for told in (text.line(f"a{unseen}b"), text.markdown(f"a{unseen}b")):
+        assert told == "a\ufffdb"
 
 
 @pytest.mark.parametrize(
