@@ -27,7 +27,7 @@ demo: $(STAMP) ## the story in the terminal; ARGS="--auto --json" plays both peo
 	@$(BIN)/sallyport demo $(ARGS)
 
 test: $(STAMP) ## the whole test suite; needs no server, account or key
-	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not soak and not peer and not conformance" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not soak and not peer and not conformance" $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
