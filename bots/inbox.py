@@ -130,7 +130,8 @@ class Inbox:
         enough = max(1, self._room // 2)
         try:
             async with asyncio.timeout(_REST_SECONDS):
-                while len(under_way) > self._room - enough:
+                # There may be room for fewer by now than when this was begun.
+                while under_way and len(under_way) > self._room - enough:
                     await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             pass  # what is handled slowly keeps nothing else from being claimed

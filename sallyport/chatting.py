@@ -1,10 +1,12 @@
 """Chat put together: what arrives is handled, what happens is told, what is told is delivered."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+import structlog
 from starlette.routing import BaseRoute
 
 from bots.inbox import Inbox
@@ -41,6 +43,10 @@ from core.switching import Switching
 from sallyport.assembly import Assembly
 from sallyport.signing_in import FrontPages
 from sallyport.slack import SlackParts
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_AGAIN_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -94,13 +100,25 @@ async def chatting(
         events = slack.events(partial(listen, inbox=inbox, is_ours=is_ours, mistakes=mistakes))
         async with asyncio.TaskGroup() as group, slack.hearing(events):
             tasks = [
-                group.create_task(inbox.run(handling), name="chat-inbox"),
-                group.create_task(teller.run(), name="chat-telling"),
-                group.create_task(outbox.run(), name="chat-outbox"),
+                group.create_task(_kept_up("inbox", lambda: inbox.run(handling))),
+                group.create_task(_kept_up("telling", teller.run)),
+                group.create_task(_kept_up("outbox", outbox.run)),
             ]
             yield slack.routes(events, pages=pages)
             for task in tasks:
                 task.cancel()
+
+
+async def _kept_up(part: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Have a part of chat run until cancelled: what is wrong with it ends nothing beside it."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # noqa: BLE001 - a process's main loop: the server goes on
+            frames = traceback.extract_tb(error.__traceback__)[-5:]
+            at = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+            _log.error("chat.part_failed", part=part, error=type(error).__name__, at=at)
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def _handling(

@@ -200,6 +200,30 @@ async def test_several_processes_handle_each_arrival_once(database: Database) ->
 
 
 @pytest.mark.usefixtures("admin")
+async def test_a_crowd_is_handled_though_keeping_it_becomes_slow_meanwhile(
+    database: Database,
+) -> None:
+    clock = Ahead()
+    inbox, gate = inbox_on(database, clock=clock), asyncio.Event()
+    handled = Handled()
+
+    async def slowly(arrival: Arrival) -> None:
+        await gate.wait()
+        await handled(arrival)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(inbox.run(slowly))
+        for number in range(30):
+            await take(inbox, f"c{number:02}", conversation=str(number))
+        taking = group.create_task(take(inbox, "slow", conversation="slow"))
+        clock.move(seconds=0.5)  # that one seems to have taken long
+        await taking
+        gate.set()
+        await until(lambda: handled.has(31))
+        running.cancel()
+
+
+@pytest.mark.usefixtures("admin")
 async def test_a_workspace_that_is_nobodys_is_refused(database: Database) -> None:
     inbox = inbox_on(database)
     with pytest.raises(NotFound, match="unknown_workspace"):
