@@ -216,7 +216,8 @@ async def test_a_crowd_is_handled_though_keeping_it_becomes_slow_meanwhile(
         for number in range(30):
             await take(inbox, f"c{number:02}", conversation=str(number))
         taking = group.create_task(take(inbox, "slow", conversation="slow"))
-        clock.move(seconds=0.5)  # that one seems to have taken long
+        await asyncio.sleep(0)  # it has begun
+        clock.move(seconds=0.5)  # and seems to have taken long
         await taking
         gate.set()
         await until(lambda: handled.has(31))
