@@ -171,6 +171,12 @@ def test_a_message_whose_acknowledgement_was_lost_is_looked_for_before_it_is_pos
     parcel = replace(parcel, sent={**parcel.sent, **lost.before})
     look = call_of(parcel)
     assert look.method == "conversations.replies"
+    # Of a long thread Slack tells the oldest first: what came before the wish is not asked for.
+    assert (
+        float(str(look.arguments["oldest"]))
+        < NOON.timestamp()
+        <= 120 + float(str(look.arguments["oldest"]))
+    )
     there = Took(answer={"messages": [{"ts": "9.9", "metadata": lost.arguments["metadata"]}]})
     found = sent_after(parcel, look, there)
     assert found is not None
