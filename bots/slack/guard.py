@@ -57,8 +57,16 @@ class SlackGuard:
     somebody else's. Nothing of a body is logged.
     """
 
-    def __init__(self, answering: Answering, *, signing_secret: str, clock: Clock) -> None:
-        """Take who answers, and the secret that Slack signs with."""
+    def __init__(
+        self,
+        answering: Answering,
+        *,
+        signing_secret: str,
+        clock: Clock,
+        read_seconds: float = _READ_SECONDS,
+    ) -> None:
+        """Take who answers, the secret that Slack signs with, and how long a body may take."""
+        self._read_seconds = read_seconds
         self._answering = answering
         self._key = signing_secret.encode()
         self._clock = clock
@@ -89,7 +97,7 @@ class SlackGuard:
             if len(headers.getlist(name)) > 1:
                 raise InvalidInput("malformed_body", detail=f"the header {name} is there twice")
         timestamp = self._timestamp(headers)
-        body = await _read(receive)
+        body = await _read(receive, seconds=self._read_seconds)
         self._check_signature(headers, timestamp=timestamp, body=body)
         return _parsed(body, media_type=headers.get("content-type", ""))
 
@@ -113,10 +121,10 @@ class SlackGuard:
             raise Unauthenticated("slack_not_signed", detail="its signature is another one")
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, *, seconds: float) -> bytes:
     """Read the body, counting: a length that was announced is anybody's word."""
     body = bytearray()
-    until = asyncio.get_running_loop().time() + _READ_SECONDS
+    until = asyncio.get_running_loop().time() + seconds
     while True:
         try:
             async with asyncio.timeout_at(until):

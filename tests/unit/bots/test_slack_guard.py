@@ -1,5 +1,6 @@
 """What stands before Slack's events: every way to get in without being Slack, refused by itself."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -270,3 +271,27 @@ async def test_nothing_of_a_body_is_logged_or_repeated(edge: Edge) -> None:
     assert "planted" not in said
     assert "secret words" not in said
     assert SECRET not in said
+
+
+async def test_a_body_that_never_ends_is_not_waited_for(clock: SteadyClock) -> None:
+    async def answering(_payload: JsonObject, _tried: Mapping[str, str]) -> Response:
+        raise AssertionError
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    guard = SlackGuard(answering, signing_secret="s", clock=clock, read_seconds=0.01)
+    stamp = str(int(clock.now().timestamp())).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-slack-request-timestamp", stamp),
+        (b"x-slack-signature", b"v0=" + b"0" * 64),
+    ]
+    await guard({"type": "http", "method": "POST", "headers": headers}, receive, send)
+    assert sent[0]["status"] == 400

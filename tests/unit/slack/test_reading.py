@@ -299,3 +299,13 @@ def test_what_cannot_be_stored_is_replaced() -> None:
 )
 def test_markup_is_read_as_its_writer_sees_it(text: str, read: str) -> None:
     assert plain_text(text, bot_user=BOT) == read
+
+
+def test_a_form_may_have_as_many_inputs_as_a_window_has_blocks() -> None:
+    body = a_submission()
+    field = {"typed": {"type": "plain_text_input", "value": "x"}}
+    body["view"]["state"]["values"] = {f"input-{number}": field for number in range(90)}
+    read = reading.submission(body, sender=SENDER)
+    assert read is not None
+    assert isinstance(read.happening, Submission)
+    assert len(read.happening.fields) == 90
