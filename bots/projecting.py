@@ -9,10 +9,10 @@ from typing import Final, Protocol
 import structlog
 
 from bots.outbox import Outbox
+from bots.rendering import Cards
 from bots.telling import approval_view, run_view
 from bots.views import ApprovalView, RunView, Source, Stage
 from core.domain.approval import Approval, ApprovalState
-from core.domain.canonical import JsonObject
 from core.domain.delivery import FollowedRun, Kind, Place, Wish
 from core.domain.ids import ApprovalId, RunId, TenantId
 from core.domain.run import Run
@@ -31,24 +31,12 @@ _PIECES: Final = 1000
 _BELOW: Final = "The answer is below."
 
 
-class Surface(Protocol):
+class Surface(Cards, Protocol):
     """A surface's own way of saying things, and where; the payloads are its own to read."""
 
     @property
     def surface(self) -> str:
         """The surface's name."""
-        ...
-
-    def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
-        """Return what the message of a run should be."""
-        ...
-
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        """Return what the card of a question should be, with buttons where it ``decides``."""
-        ...
-
-    def reminder_payload(self, view: ApprovalView) -> JsonObject:
-        """Return the message that reminds people of a question which waits."""
         ...
 
     async def places_for(

@@ -7,59 +7,32 @@ button carries the question's id and the digest as far as it is shown, and never
 from collections.abc import Sequence
 from typing import Final
 
-from bots.slack import actions, blocks
+from bots import actions
+from bots.diff import shown
+from bots.slack import blocks
 from bots.slack.blocks import Block, Confirm
-from bots.slack.diff import shown
-from bots.slack.text import code, line, mention, moment, money, quoted, web_address
+from bots.slack.text import code, line, literal, mention, moment, quoted
+from bots.text import money, web_address
 from bots.views import ApprovalView, Voice
-from core.domain.approval import Answer, ApprovalState, GrantScope, Question
+from bots.wording import (
+    MADE_AGAIN,
+    RISKS,
+    SAID,
+    UNKNOWN_OUTCOME,
+    after,
+    counted,
+    diff_title,
+    is_outcome,
+    sentence,
+    status_of,
+    times,
+)
+from core.domain.approval import Answer, GrantScope
 from core.domain.canonical import JsonObject
 from core.domain.tool import Risk
 
-RISKS: Final = {
-    Risk.SAFE: "🟢 Safe: it only reads",
-    Risk.CAUTIOUS: "🟡 Cautious: it adds or changes something",
-    Risk.DESTRUCTIVE: "🟠 Destructive: it removes or overwrites something",
-    Risk.IRREVERSIBLE: "🔴 Irreversible: it cannot be taken back",
-}
-"""Each risk in words, so that nobody has to tell colours apart."""
-
-_SAID: Final = {
-    Answer.APPROVE: "✅ {} approved",
-    Answer.DENY: "⛔ {} denied",
-    Answer.HAPPENED: "✅ {} says it happened",
-    Answer.DID_NOT: "⛔ {} says it did not happen",
-    Answer.RETRY: "🔁 {} had it made again",
-}
-_CLOSED: Final = {
-    ApprovalState.PENDING: "⏳ *Open*",
-    ApprovalState.APPROVED: "✅ *Approved*",
-    ApprovalState.DENIED: "⛔ *Denied*",
-    ApprovalState.EXPIRED: "⌛ *Expired*",
-    ApprovalState.WITHDRAWN: "↩️ *Withdrawn*",
-}
-_AFTER: Final = {
-    ApprovalState.PENDING: "",
-    ApprovalState.APPROVED: "The call is made exactly as shown here, or not at all.",
-    ApprovalState.DENIED: "The call is not made.",
-    ApprovalState.EXPIRED: "Nobody decided in time, so the call is not made.",
-    ApprovalState.WITHDRAWN: "No answer is needed any more.",
-}
-_SETTLED: Final = {
-    Answer.APPROVE: "✅ *Approved*",
-    Answer.DENY: "⛔ *Denied*",
-    Answer.HAPPENED: "✅ *It happened*",
-    Answer.DID_NOT: "⛔ *It did not happen*",
-    Answer.RETRY: "🔁 *To be made again*",
-}
-_UNKNOWN: Final = (
-    "A worker died while this call was under way, so nobody here knows whether it happened. "
-    "Look at the other side, then say."
-)
 _VOICES: Final = 8
-_NAMED: Final = 3
 _MENTIONED: Final = 20
-_COUNT: Final = 999
 
 
 def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
@@ -70,10 +43,10 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
     """
     if not view.is_open:
         return _locked(view)
-    asked = "What became of it?" if _is_outcome(view) else "Approval needed"
-    told = [_headline(view, with_buttons=with_buttons), blocks.header(_sentence(view))]
-    if _is_outcome(view):
-        told.append(blocks.section(_UNKNOWN))
+    asked = "What became of it?" if is_outcome(view) else "Approval needed"
+    told = [_headline(view, with_buttons=with_buttons), blocks.header(sentence(view))]
+    if is_outcome(view):
+        told.append(blocks.section(UNKNOWN_OUTCOME))
     told += [blocks.fields(_facts(view)), *_what(view), *_reasons(view), _progress(view)]
     if with_buttons:
         told.append(blocks.buttons(answers(view)))
@@ -84,10 +57,10 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
 
 def reminder(view: ApprovalView) -> JsonObject:
     """Return what reminds people of a question: short, for its card says the rest."""
-    said = f"⏰ {line(view.requester, limit=100)} still waits for an answer: {_sentence(view)}"
+    said = f"⏰ {line(view.requester, limit=100)} still waits for an answer: {sentence(view)}"
     there = details_button(view)
     told = [blocks.section(said, accessory=there)]
-    told.append(blocks.aside(f"Reminded {_times(view.reminded)}{_when_over(view)}"))
+    told.append(blocks.aside(f"Reminded {times(view.reminded)}{_when_over(view)}"))
     return blocks.message(said, blocks=told)
 
 
@@ -110,7 +83,7 @@ def answers(view: ApprovalView) -> tuple[JsonObject, ...]:
     if not view.is_open:
         return ()
     value = actions.carried(actions.of_approval(view.approval_id, digest=view.digest))
-    told = _outcomes(value) if _is_outcome(view) else _permits(view, value=value)
+    told = _outcomes(value) if is_outcome(view) else _permits(view, value=value)
     details = details_button(view)
     return (*told, details) if details else told
 
@@ -159,7 +132,7 @@ def _permits(view: ApprovalView, *, value: str) -> tuple[JsonObject, ...]:
 def _outcomes(value: str) -> tuple[JsonObject, ...]:
     again = Confirm(
         title="Make the call again?",
-        text="If it has happened already, it may happen twice. Look at the other side first.",
+        text=MADE_AGAIN,
         yes="Make it again",
         danger=True,
     )
@@ -173,8 +146,8 @@ def _outcomes(value: str) -> tuple[JsonObject, ...]:
 def _locked(view: ApprovalView) -> JsonObject:
     status = _status(view)
     told = [
-        blocks.section(f"{status}{_when(view)}\n{_after(view)}".rstrip()),
-        blocks.header(_sentence(view)),
+        blocks.section(f"{status}{_when(view)}\n{after(view)}".rstrip()),
+        blocks.header(sentence(view)),
         blocks.aside(
             f"Asked by {line(view.requester, limit=100)} · {code(view.tool)} · {RISKS[view.risk]}"
         ),
@@ -193,7 +166,7 @@ def _locked(view: ApprovalView) -> JsonObject:
 def _headline(view: ApprovalView, *, with_buttons: bool) -> Block:
     who = " ".join(filter(None, map(mention, view.mention[:_MENTIONED])))
     requester = line(view.requester, limit=100)
-    if _is_outcome(view):
+    if is_outcome(view):
         said = f"❓ *What became of this call?* It was made for {requester}."
     elif with_buttons:
         said = f"🔐 *Approval needed.* {requester} asks, through an agent, to:"
@@ -222,20 +195,12 @@ def _what(view: ApprovalView) -> list[Block]:
     if len(view.summary) > blocks.HEADER:
         told.append(blocks.section(quoted(view.summary, limit=1200)))
     if view.changes:
-        diff = shown(view.changes)
-        told.append(blocks.verbatim(_diff_title(view), text=diff.text))
+        diff = shown(view.changes, literal=literal)
+        told.append(blocks.verbatim(diff_title(view), text=diff.text))
         if not diff.whole:
             where = " Open *Details* before you decide." if web_address(view.url) else ""
             told.append(blocks.aside(f"⚠️ *Not all of it fits here.*{where}"))
     return told
-
-
-def _diff_title(view: ApprovalView) -> str:
-    if all(change.after is None for change in view.changes):
-        return "What would be gone"
-    if all(change.before is None for change in view.changes):
-        return "What would be there"
-    return "What would change"
 
 
 def _reasons(view: ApprovalView) -> list[Block]:
@@ -248,7 +213,7 @@ def _reasons(view: ApprovalView) -> list[Block]:
     if view.edited_by:
         asides.append(_edited(view))
     if view.reminded > 0:
-        asides.append(f"⏰ Reminded {_times(view.reminded)}")
+        asides.append(f"⏰ Reminded {times(view.reminded)}")
     if view.escalated_to:
         asides.append(f"⬆️ Nobody answered, so this went on to {line(view.escalated_to)}")
     if asides:
@@ -259,16 +224,16 @@ def _reasons(view: ApprovalView) -> list[Block]:
 def _progress(view: ApprovalView) -> Block:
     said = [_voice(voice) for voice in view.voices[-_VOICES:]]
     yes = sum(voice.answer is Answer.APPROVE for voice in view.voices)
-    needed = max(1, min(view.needed, _COUNT))
+    needed = max(1, counted(view.needed))
     who = line(view.approvers, limit=200) or "somebody else"
     if needed == 1 and not said:
         return blocks.aside(f"👥 May be answered by {who}")
-    count = f"👥 *{min(yes, _COUNT)} of {needed}* approvals · may be answered by {who}"
+    count = f"👥 *{counted(yes)} of {needed}* approvals · may be answered by {who}"
     return blocks.aside("\n".join([count, *said]))
 
 
 def _voice(voice: Voice) -> str:
-    return f"{_SAID[voice.answer].format(line(voice.by, limit=100))}, {moment(voice.at)}"
+    return f"{SAID[voice.answer].format(line(voice.by, limit=100))}, {moment(voice.at)}"
 
 
 def _reason(voice: Voice) -> Block:
@@ -280,16 +245,9 @@ def _edited(view: ApprovalView) -> str:
 
 
 def _status(view: ApprovalView) -> str:
-    if not view.voices or view.state not in {ApprovalState.APPROVED, ApprovalState.DENIED}:
-        return _CLOSED[view.state]
-    last = view.voices[-1]
-    head = _SETTLED[last.answer] if _is_outcome(view) else _CLOSED[view.state]
-    agreed = [voice.by for voice in view.voices if voice.answer is last.answer][-_NAMED:]
-    return f"{head} by {' and '.join(line(by, limit=100) for by in agreed)}"
-
-
-def _after(view: ApprovalView) -> str:
-    return "" if _is_outcome(view) else _AFTER[view.state]
+    told = status_of(view)
+    by = " and ".join(line(one, limit=100) for one in told.by)
+    return f"{told.sign} *{told.words}*{f' by {by}' if by else ''}"
 
 
 def _when(view: ApprovalView) -> str:
@@ -304,18 +262,5 @@ def _digest(view: ApprovalView) -> str:
     return view.digest[: actions.DIGEST_SHOWN]
 
 
-def _sentence(view: ApprovalView) -> str:
-    """Return what is asked for, as a headline: without a full stop."""
-    return (view.summary or view.tool).rstrip().removesuffix(".")
-
-
 def _when_over(view: ApprovalView) -> str:
     return f" · it counts as denied {moment(view.expires_at)}"
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{min(count, _COUNT)} times")
-
-
-def _is_outcome(view: ApprovalView) -> bool:
-    return view.question is Question.OUTCOME

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, cast
 
-from bots.slack import actions, blocks
-from bots.slack.actions import DIGEST_SHOWN
+from bots import actions
+from bots.actions import DIGEST_SHOWN
+from bots.diff import shown
+from bots.filled import Typed
+from bots.slack import blocks
 from bots.slack.blocks import Block
-from bots.slack.diff import shown
-from bots.slack.filled import Typed
 from bots.slack.modals import edit_form
-from bots.slack.text import code, line
+from bots.slack.text import code, line, literal
 from bots.views import ApprovalView
 from core.domain.approval import Edit
 from core.domain.canonical import JsonObject
@@ -39,7 +40,7 @@ def confirm_form(view: ApprovalView, *, schema: JsonObject, edit: Edit) -> JsonO
     Sent as it is, it approves just that; sent with other arguments, it shows what those would do.
     """
     preview = Preview.of_json(edit.preview)
-    diff = shown(preview.changes)
+    diff = shown(preview.changes, literal=literal)
     above: list[Block] = [
         blocks.header("This is what it would do"),
         blocks.section(line(preview.summary)),

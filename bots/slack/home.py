@@ -9,11 +9,14 @@ from typing import Final
 
 from slack_sdk.models.views import View
 
-from bots.slack import actions, blocks
+from bots import actions
+from bots.slack import blocks
 from bots.slack.blocks import Block, Confirm
-from bots.slack.cards import RISKS, compact
-from bots.slack.text import code, line, moment, money, web_address, whole_lines
+from bots.slack.cards import compact
+from bots.slack.text import code, line, moment
+from bots.text import money, web_address, whole_lines
 from bots.views import Ability, ApprovalView, HomeView, RunSummary, Suggestion
+from bots.wording import RISKS, STATUSES
 from core.domain.canonical import JsonObject
 from core.domain.tool import Risk
 
@@ -26,15 +29,6 @@ SWITCHES: Final = 30
 _BLOCKS: Final = 100
 _LIST: Final = 1500
 _TOOL: Final = re.compile(r"[\w./:-]{1,150}", re.ASCII)
-_STATUS: Final = {
-    "pending": "⏳ waiting to begin",
-    "running": "⏳ working",
-    "awaiting_approval": "✋ waiting for people",
-    "completed": "✅ done",
-    "failed": "❌ failed",
-    "cancelled": "⛔ stopped",
-    "budget_exceeded": "⛔ out of budget",
-}
 
 
 def home(view: HomeView) -> JsonObject:
@@ -59,7 +53,7 @@ def ability(told: Ability) -> str:
 
 def run_line(told: RunSummary) -> str:
     """Return a run in one line."""
-    status = _STATUS.get(told.status) or line(told.status, limit=40) or "-"
+    status = STATUSES.get(told.status) or line(told.status, limit=40) or "-"
     when = moment(told.created_at)
     return f"{status} · {line(told.task, limit=120)} · {money(told.cost_micros)} · {when}"
 

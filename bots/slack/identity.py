@@ -15,17 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bots.arrivals import Deed
 from bots.linking import Linking
 from bots.slack.calling import Clients, OfTenant
 from bots.slack.delivering import is_of_workspace
+from bots.visit import Visitor
 from core.domain.account import Account, Shown
 from core.domain.chat import Surface
 from core.domain.ids import TenantId
-from core.domain.principal import Caller, Principal, scopes_held
 from core.errors import Forbidden, NotFound, Unavailable
 from core.ports import Clock
 
-VIA: Final = "slack"
 FRESH_SECONDS: Final = 60.0
 LEFT: Final = "left_workspace"
 """Why a link ends for the auditor, where the workspace has said that somebody is no member now."""
@@ -240,26 +240,6 @@ class RememberedProfiles:
         self._known.pop((tenant_id, account), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
-    """A full member of a workspace. ``person`` is whose the account is, None where nobody's yet."""
-
-    account: Account
-    shown: Shown
-    person: Principal | None
-
-    @property
-    def caller(self) -> Caller:
-        """The person, with their own rights and no others.
-
-        Raises:
-            Forbidden: ``account_not_linked``.
-        """
-        if self.person is None:
-            raise Forbidden("account_not_linked")
-        return Caller(principal=self.person, scopes=scopes_held(self.person), via=VIA)
-
-
 class SlackPeople:
     """Says who somebody at Slack is, anew with every message and every click."""
 
@@ -268,9 +248,7 @@ class SlackPeople:
         self._profiles = profiles
         self._linking = linking
 
-    async def who(
-        self, tenant_id: TenantId, *, workspace: str, user: str, user_team: str = ""
-    ) -> Visitor:
+    async def who(self, tenant_id: TenantId, *, workspace: str, deed: Deed) -> Visitor:
         """Return who did something in one of the tenant's workspaces.
 
         Raises:
@@ -279,9 +257,9 @@ class SlackPeople:
             Unavailable: ``slack_unavailable``: nobody can say who they are.
             NotFound: ``workspace_left``, ``not_found``.
         """
-        account = account_at(workspace, user=user)
+        account = account_at(workspace, user=deed.user)
         profile = await self._profiles.profile(tenant_id, account=account)
-        code = objection(profile, workspace=workspace, user_team=user_team)
+        code = objection(profile, workspace=workspace, user_team=deed.user_team)
         if code is not None or profile is None:
             raise Forbidden(code or "account_unknown")
         person = await self._linking.person(tenant_id, account=account)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from bots.slack import actions, blocks
+from bots import actions
+from bots.slack import blocks
 from bots.slack.text import line, mention
 from core.domain.account import Account, AccountLink
 from core.domain.canonical import JsonObject

@@ -7,53 +7,21 @@ from people, and what comes next. Once there is an answer, the answer comes firs
 from collections.abc import Sequence
 from typing import Final
 
-from bots.slack import actions, blocks
+from bots import actions
+from bots.slack import blocks
 from bots.slack.blocks import Block, Confirm
-from bots.slack.text import (
-    line,
-    link,
-    literal,
-    markdown,
-    markdown_so_far,
-    money,
-    plain,
-    whole_lines,
-)
+from bots.slack.text import line, link, literal, markdown, markdown_so_far, plain
+from bots.text import money, whole_lines
 from bots.views import Line, Mark, RunView, Stage, Undoable
+from bots.wording import MARKS, NEXT, SIGNS, TITLES
 from core.domain.canonical import JsonObject
 
-_SIGNS: Final = {
-    Mark.DOING: "⏳",
-    Mark.WAITING: "✋",
-    Mark.DONE: "✅",
-    Mark.FAILED: "❌",
-    Mark.REFUSED: "🚫",
-}
-_WORDS: Final = {
-    Mark.DOING: "",
-    Mark.WAITING: "waits for people",
-    Mark.DONE: "",
-    Mark.FAILED: "failed",
-    Mark.REFUSED: "refused",
-}
 _STATUS: Final = {
     Mark.DOING: "in_progress",
     Mark.WAITING: "pending",
     Mark.DONE: "complete",
     Mark.FAILED: "error",
     Mark.REFUSED: "error",
-}
-_TITLES: Final = {
-    Stage.WORKING: "Working on it",
-    Stage.WAITING: "Waiting for people",
-    Stage.DONE: "Done",
-    Stage.STOPPED: "Stopped",
-}
-_NEXT: Final = {
-    Stage.WORKING: "The answer, here.",
-    Stage.WAITING: "It goes on by itself once they have answered. Until then nothing happens.",
-    Stage.DONE: "Nothing more.",
-    Stage.STOPPED: "Nothing more happens. Ask again, for less or in other words.",
 }
 _UNDER_WAY: Final = frozenset({Stage.WORKING, Stage.WAITING})
 _SETTLED: Final = frozenset({Mark.DONE, Mark.FAILED, Mark.REFUSED})
@@ -125,13 +93,13 @@ def _story(view: RunView) -> list[Block]:
     done = [_in_words(one) for one in view.lines if one.mark in _SETTLED]
     doing = [_in_words(one) for one in view.lines if one.mark not in _SETTLED]
     sign = "✋" if view.stage is Stage.WAITING else "⏳"
-    now = whole_lines(doing, limit=_DONE_SHOWN) if doing else f"{sign} {_TITLES[view.stage]}"
+    now = whole_lines(doing, limit=_DONE_SHOWN) if doing else f"{sign} {TITLES[view.stage]}"
     needs = f"✋ {line(view.needs, limit=600)}" if view.needs.strip() else _NOTHING
-    told: list[Block] = [blocks.section(f"*{_TITLES[view.stage]}:* {line(view.task, limit=200)}")]
+    told: list[Block] = [blocks.section(f"*{TITLES[view.stage]}:* {line(view.task, limit=200)}")]
     if done:
         told.append(blocks.section(f"*Done*\n{whole_lines(done, limit=_DONE_SHOWN)}"))
     told.append(blocks.section(f"*Doing now*\n{now}"))
-    told.append(blocks.fields([f"*Needed from people*\n{needs}", f"*Next*\n{_NEXT[view.stage]}"]))
+    told.append(blocks.fields([f"*Needed from people*\n{needs}", f"*Next*\n{NEXT[view.stage]}"]))
     return told
 
 
@@ -144,7 +112,7 @@ def _said(view: RunView) -> list[Block]:
 
 def _stopped(view: RunView) -> Block:
     why = line(view.problem, limit=800) or "It is not known why."
-    return blocks.section(f"⛔ *Stopped:* {why}\n*Next:* {_NEXT[Stage.STOPPED]}")
+    return blocks.section(f"⛔ *Stopped:* {why}\n*Next:* {NEXT[Stage.STOPPED]}")
 
 
 def _cost(view: RunView) -> Block:
@@ -175,11 +143,11 @@ def _undo(view: RunView, *, undoable: Undoable) -> Block:
 
 
 def _in_words(told: Line) -> str:
-    word = _WORDS[told.mark]
+    word = MARKS[told.mark]
     title = line(told.title, limit=200) or "-"
     detail = line(told.detail, limit=200)
     after = ": ".join(filter(None, [word, detail]))
-    return f"{_SIGNS[told.mark]} {title}{f' ({after})' if after else ''}"
+    return f"{SIGNS[told.mark]} {title}{f' ({after})' if after else ''}"
 
 
 def _tasks(view: RunView) -> list[JsonObject]:
@@ -195,7 +163,7 @@ def _tasks(view: RunView) -> list[JsonObject]:
 
 
 def _task(told: Line) -> JsonObject:
-    word = _WORDS[told.mark]
+    word = MARKS[told.mark]
     detail = literal(told.detail, limit=_TASK_TEXT - 20).strip()
     return {
         "id": plain(told.id, limit=100),
@@ -207,8 +175,8 @@ def _task(told: Line) -> JsonObject:
 
 def _title(view: RunView) -> str:
     if view.stage is Stage.WAITING and view.needs.strip():
-        return plain(f"{_TITLES[view.stage]}: {view.needs[:_TASK_TEXT]}", limit=_TASK_TEXT)
-    return _TITLES[view.stage]
+        return plain(f"{TITLES[view.stage]}: {view.needs[:_TASK_TEXT]}", limit=_TASK_TEXT)
+    return TITLES[view.stage]
 
 
 def _more(sources: Sequence[object]) -> list[str]:

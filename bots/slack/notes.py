@@ -1,13 +1,17 @@
 """What is said to one person: refusals, the way to sign in, and the answers to commands."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
-from bots.slack import actions, blocks
+from bots import actions
+from bots.slack import blocks
+from bots.slack.blocks import Block
 from bots.slack.cards import compact
 from bots.slack.home import ability, run_line
-from bots.slack.text import line, web_address, whole_lines
+from bots.slack.text import line
+from bots.text import web_address, whole_lines
 from bots.views import Ability, ApprovalView, HomeView, RunSummary
+from bots.wording import ASK_ME, POLICY, SIGN_IN, SIGN_IN_ONCE
 from core.domain.canonical import JsonObject
 from core.errors import SallyportError
 from core.words import sentence_of
@@ -27,10 +31,12 @@ def note(text: str) -> JsonObject:
     return blocks.message(text, blocks=[blocks.section(text)])
 
 
-def refusal(error: SallyportError) -> JsonObject:
-    """Return why not, in words, with the code to look up."""
+def refusal(error: SallyportError, *, below: JsonObject | None = None) -> JsonObject:
+    """Return why not, in words, with the code to look up, and the blocks of a message below."""
     said = line(sentence_of(error), limit=1500) or "That did not work."
     told = [blocks.section(f"🚫 {said}"), blocks.aside(f"Code `{line(error.code, limit=80)}`")]
+    if below is not None:
+        told += cast("Sequence[Block]", below["blocks"])
     return blocks.message(said, blocks=told)
 
 
@@ -39,25 +45,23 @@ def sign_in(url: str) -> JsonObject:
 
     The link is theirs alone, so this goes to nobody but them.
     """
-    said = "Sign in once, so that I know who you are here. Then ask again."
     safe = web_address(url)
-    told = [blocks.section(f"👋 {said}")]
+    told = [blocks.section(f"👋 {SIGN_IN}")]
     if safe:
         button = blocks.button("Sign in", action=actions.LINK, url=safe, style="primary")
         told.append(blocks.buttons([button]))
-        told.append(blocks.aside("The link works once, for 15 minutes, and only for you."))
-    return blocks.message(said, blocks=told)
+        told.append(blocks.aside(SIGN_IN_ONCE))
+    return blocks.message(SIGN_IN, blocks=told)
 
 
 def help_message() -> JsonObject:
     """Return what can be asked, and how."""
-    said = "Write to me in a direct message, or mention me in a channel, in your own words."
     told = [
-        blocks.section(f"{said}\nWith the menu of any message: *Ask about this*."),
+        blocks.section(f"{ASK_ME}\nWith the menu of any message: *Ask about this*."),
         blocks.section("\n".join(_COMMANDS)),
-        blocks.aside("What I do passes your company's policy, and people where it asks them."),
+        blocks.aside(POLICY),
     ]
-    return blocks.message(said, blocks=told)
+    return blocks.message(ASK_ME, blocks=told)
 
 
 def runs_message(runs: Sequence[RunSummary]) -> JsonObject:

@@ -6,10 +6,8 @@ from typing import Final, Protocol
 from bots.limits import Rate
 from bots.outbox import ApiCall, Never, Outcome, Took
 from bots.slack.calling import Caller
-from bots.slack.cards import approval_card, reminder
 from bots.slack.delivering import RATES, next_call, sent_after
-from bots.slack.messages import run_message, run_stream
-from bots.views import ApprovalView, RunView, Stage
+from bots.slack.rendering import SlackRendering
 from core.domain.approval import Approval
 from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
@@ -19,17 +17,6 @@ from core.domain.principal import Principal, Role
 from core.store.chat_following import PutQuestion
 
 SLACK: Final = Surface.SLACK.value
-
-_STATUS: Final = {
-    Stage.WORKING: "processing",
-    Stage.WAITING: "suspended",
-    Stage.DONE: "active",
-    Stage.STOPPED: "active",
-}
-
-
-# What a message shows at most; more is cut there, and attached as a whole.
-_LONGEST_ANSWER: Final = 11_800
 
 
 class Askable(Protocol):
@@ -58,7 +45,7 @@ class TenantWorkspaces(Protocol):
         ...
 
 
-class SlackSurface:
+class SlackSurface(SlackRendering):
     """Says things in Slack. What is said is decided purely; only ``perform`` reaches out."""
 
     def __init__(
@@ -97,26 +84,6 @@ class SlackSurface:
         """Return what Slack has of the message after that."""
         return sent_after(parcel, call, outcome)
 
-    def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
-        """Return what the message of a run should be: streamed while it works, then edited."""
-        is_final = view.stage in {Stage.DONE, Stage.STOPPED}
-        return {
-            **run_message(view),
-            "stream": run_stream(view),
-            "status": _STATUS[view.stage],
-            "asker": asker,
-            "final": is_final,
-            **(_report(view) if is_final and len(view.text) > _LONGEST_ANSWER else {}),
-        }
-
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        """Return what the card of a question should be."""
-        return approval_card(view, with_buttons=decides)
-
-    def reminder_payload(self, view: ApprovalView) -> JsonObject:
-        """Return the message that reminds people of a question which waits."""
-        return reminder(view)
-
     async def places_for(
         self, approval: Approval, *, followed: FollowedRun | None
     ) -> Sequence[PutQuestion]:
@@ -153,12 +120,6 @@ class SlackSurface:
         )
         there = [f"{channel}/"] if channel is not None else []
         return (*there, *(f"@{account}/" for account in accounts))
-
-
-def _report(view: RunView) -> JsonObject:
-    """Return the whole of an answer that no message holds, as a file."""
-    name = f"answer-{str(view.run_id)[:8]}.md"
-    return {"file": {"name": name, "title": "The whole answer", "content": view.text}}
 
 
 def _is_told_late(person: Principal, *, approval: Approval) -> bool:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bots.arguments import arguments_of
+from bots.filled import typed_in
 from bots.slack import cards, home, messages, modals, notes
-from bots.slack.fields import arguments_of
-from bots.slack.filled import typed_in
 from bots.slack.text import markdown, markdown_so_far
 from bots.views import (
     Ability,

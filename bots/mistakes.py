@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bots.slack.actions import ASK_FORM, ASKED, DENY_FORM, FEEDBACK_FORM, REASON
-from bots.slack.arrivals import Submission
-from bots.slack.modals import LONGEST_REASON
-from bots.slack.reading import TEXT
+from bots.actions import ASK_FORM, ASKED, DENY_FORM, FEEDBACK_FORM, LONGEST_REASON, REASON
+from bots.arrivals import TEXT, Submission
 
 _REASONED: Final = frozenset({DENY_FORM, FEEDBACK_FORM})
 

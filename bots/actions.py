@@ -24,18 +24,21 @@ SUGGESTION: Final = "suggestion"
 LINK: Final = "link"
 UNLINK: Final = "unlink"
 OPEN_CONSOLE: Final = "open_console"
-"""``action_id`` of each button. ``DETAILS``, ``LINK`` and ``OPEN_CONSOLE`` only open an address."""
+"""The action of each button. ``DETAILS``, ``LINK`` and ``OPEN_CONSOLE`` only open an address."""
 
 DENY_FORM: Final = "deny_form"
 EDIT_FORM: Final = "edit_form"
 ASK_FORM: Final = "ask_form"
 FEEDBACK_FORM: Final = "feedback_form"
-"""``callback_id`` of each form."""
+"""The name of each form."""
 
 REASON: Final = "reason"
 ASKED: Final = "question"
 TYPED: Final = "typed"
-"""``block_id`` of the inputs of forms; the ``action_id`` of every input is ``TYPED``."""
+"""The names of inputs of forms; every input of Slack's has the action ``TYPED``."""
+
+LONGEST_REASON: Final = 2000
+"""How long a reason may be."""
 
 UP: Final = "up"
 DOWN: Final = "down"

@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Protocol
 
-from bots.slack import notes
-from bots.slack.arrivals import is_direct
-from bots.slack.blocks import Block
+from bots.arrivals import Deed
+from bots.rendering import Rendering
 from bots.telling import run_view
-from bots.views import ApprovalView, RunView
+from bots.views import ApprovalView
 from core.app import App
+from core.domain.account import Account, Shown
 from core.domain.canonical import JsonObject
 from core.domain.delivery import Arrival, FollowedRun, Kind, Place, Wish
 from core.domain.ids import RunId, TenantId
-from core.domain.principal import Caller
+from core.domain.principal import Caller, Principal, scopes_held
 from core.domain.quoted import Quoted
 from core.domain.run import Conversation
-from core.errors import Refused
-
-SURFACE: Final = "slack"
+from core.errors import Forbidden, Refused
 
 
 class Following(Protocol):
@@ -45,27 +43,64 @@ class Outbox(Protocol):
         ...
 
 
-class Rendering(Protocol):
-    """How runs and questions look on the surface."""
+class Screens(Protocol):
+    """Shows something at once to somebody who waits at a screen for what their click does.
 
-    def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
-        """Return what the message of a run should be."""
-        ...
+    ``trigger`` is what their click gave for it.
+    """
 
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        """Return what the card of a question should be."""
-        ...
-
-
-class Windows(Protocol):
-    """Opens forms in front of people."""
-
-    async def open(self, workspace: str, trigger: str, view: JsonObject) -> bool:
-        """Open a form for whoever's click gave the trigger; False where it is too late for that.
+    async def open(self, workspace: str, trigger: str, form: JsonObject) -> bool:
+        """Open a form in front of them; False where it is too late for that.
 
         Raises:
-            Unavailable: ``slack_unavailable``.
+            Unavailable: the platform does not answer.
         """
+        ...
+
+    async def tell(self, workspace: str, trigger: str, note: JsonObject) -> bool:
+        """Show them a note; False where they have to be sent it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """A full member of a workspace. ``person`` is whose the account is, None where nobody's yet."""
+
+    account: Account
+    shown: Shown
+    person: Principal | None
+
+    @property
+    def caller(self) -> Caller:
+        """The person, with their own rights and no others.
+
+        Raises:
+            Forbidden: ``account_not_linked``.
+        """
+        if self.person is None:
+            raise Forbidden("account_not_linked")
+        via = self.account.surface
+        return Caller(principal=self.person, scopes=scopes_held(self.person), via=via)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Where somebody is answered.
+
+    ``place`` is where what they ask for is told, and ``private`` where they are told what is
+    nobody else's; there only they see it, where it is ``whispered``.
+    """
+
+    place: Place
+    private: Place
+    whispered: bool = False
+
+
+class Placing(Protocol):
+    """Knows where on its surface somebody is answered."""
+
+    def room(self, arrival: Arrival, deed: Deed) -> Room:
+        """Return where somebody is answered who did something."""
         ...
 
 
@@ -73,16 +108,19 @@ class Windows(Protocol):
 class Visit:
     """Somebody's arrival. ``caller`` acts with their own rights and no others.
 
-    ``place`` is where what they ask for is told, and ``private`` where they are told what is
-    nobody else's; there only they see it, where it is ``whispered``.
+    ``trigger`` shows them something at once, where they wait at a screen.
     """
 
     arrival: Arrival
     user: str
     caller: Caller
-    place: Place
-    private: Place
-    whispered: bool
+    room: Room
+    trigger: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where what they ask for is told."""
+        return self.room.place
 
     @property
     def tenant_id(self) -> TenantId:
@@ -95,25 +133,17 @@ def own_place(arrival: Arrival, *, user: str) -> Place:
     return _at(arrival, address=f"@{user}/")
 
 
-def thread_place(arrival: Arrival, *, channel: str, thread: str) -> Place:
+def place_at(arrival: Arrival, *, channel: str, thread: str) -> Place:
     """Return a thread; ``thread`` empty: the channel itself."""
     return _at(arrival, address=f"{channel}/{thread}")
 
 
-def private_place(arrival: Arrival, *, user: str, channel: str, thread: str) -> tuple[Place, bool]:
-    """Return where somebody is told something alone, and whether that must be whispered."""
-    if not channel:
-        return own_place(arrival, user=user), False
-    return thread_place(arrival, channel=channel, thread=thread), not is_direct(channel)
-
-
-def private_wish(
-    arrival: Arrival, *, user: str, place: Place, whispered: bool, message: JsonObject
-) -> Wish:
+def _private_wish(arrival: Arrival, *, user: str, room: Room, message: JsonObject) -> Wish:
     """Return a note to one person: one for each arrival, the last word."""
-    shown_to = {"ephemeral_to": user} if whispered else {}
+    shown_to = {"ephemeral_to": user} if room.whispered else {}
     payload: JsonObject = {**message, "final": True, **shown_to}
-    return Wish(place=place, key=f"private:{arrival.id}", kind=Kind.PRIVATE, payload=payload)
+    key = f"private:{arrival.id}"
+    return Wish(place=room.private, key=key, kind=Kind.PRIVATE, payload=payload)
 
 
 class Answering:
@@ -125,7 +155,7 @@ class Answering:
         *,
         following: Following,
         outbox: Outbox,
-        windows: Windows,
+        screens: Screens,
         rendering: Rendering,
     ) -> None:
         """Take the core's face, and the ways back to people."""
@@ -133,7 +163,7 @@ class Answering:
         self.rendering = rendering
         self._following = following
         self._outbox = outbox
-        self._windows = windows
+        self._screens = screens
 
     async def begin(
         self, visit: Visit, *, task: str, place: Place, context: Sequence[Quoted] = ()
@@ -143,7 +173,7 @@ class Answering:
             visit.caller,
             task=task,
             conversation=Conversation(surface=place.surface, address=place.address),
-            client_key=f"{SURFACE}:{visit.arrival.external_id}",
+            client_key=f"{place.surface}:{visit.arrival.external_id}",
             context=tuple(context),
         )
         await self.follow(visit, run_id=run_id, place=place)
@@ -176,40 +206,47 @@ class Answering:
         return followed is not None and followed.place.workspace == visit.arrival.workspace
 
     async def tell(self, visit: Visit, message: JsonObject) -> None:
-        """Tell somebody something that is for nobody else."""
-        wish = private_wish(
+        """Tell somebody something that is for nobody else, at once where they wait for it."""
+        await self.tell_account(
             visit.arrival,
             user=visit.user,
-            place=visit.private,
-            whispered=visit.whispered,
+            room=visit.room,
+            trigger=visit.trigger,
             message=message,
         )
+
+    async def tell_account(
+        self, arrival: Arrival, *, user: str, room: Room, trigger: str, message: JsonObject
+    ) -> None:
+        """Tell an account something, whether or not it is known whose it is."""
+        if trigger and await self._screens.tell(arrival.workspace, trigger, message):
+            return
+        wish = _private_wish(arrival, user=user, room=room, message=message)
+        await self._outbox.wish(arrival.tenant_id, wish)
+
+    async def refuse(
+        self, visit: Visit, refused: Refused, *, asked: ApprovalView | None = None
+    ) -> None:
+        """Tell somebody why not, and nobody else; ``asked`` is the question as it is now."""
+        await self.tell(visit, self.rendering.refusal(refused, asked=asked))
+
+    async def show(self, visit: Visit, form: JsonObject) -> None:
+        """Open a form in front of somebody, or have them click again where it is too late."""
+        if not await self._screens.open(visit.arrival.workspace, visit.trigger, form):
+            late = self.rendering.note("That took me too long. Please click again.")
+            await self.tell(visit, late)
+
+    async def put_home(self, visit: Visit, payload: JsonObject) -> None:
+        """Have somebody's page at the agent be this."""
+        wish = home_wish(visit.arrival, user=visit.user, payload=payload)
         await self._outbox.wish(visit.tenant_id, wish)
 
-    async def refuse(self, visit: Visit, refused: Refused, *, beside: Sequence[Block] = ()) -> None:
-        """Tell somebody why not, and nobody else; ``beside`` stands below."""
-        told = notes.refusal(refused)
-        shown = cast("Sequence[Block]", told["blocks"])
-        await self.tell(visit, {**told, "blocks": [*shown, *beside]})
 
-    async def show(self, visit: Visit, *, trigger: str, form: JsonObject) -> None:
-        """Open a form in front of somebody, or have them click again where it is too late."""
-        if not await self._windows.open(visit.arrival.workspace, trigger, form):
-            await self.tell(visit, notes.note("That took me too long. Please click again."))
-
-    async def put_home(self, visit: Visit, view: JsonObject) -> None:
-        """Have somebody's page at the agent be this."""
-        await self._outbox.wish(
-            visit.tenant_id, home_wish(visit.arrival, user=visit.user, view=view)
-        )
-
-
-def home_wish(arrival: Arrival, *, user: str, view: JsonObject) -> Wish:
+def home_wish(arrival: Arrival, *, user: str, payload: JsonObject) -> Wish:
     """Return what somebody's page at the agent should be."""
-    payload: JsonObject = {"text": "", "blocks": [], "final": True, "view": view}
     place = own_place(arrival, user=user)
     return Wish(place=place, key=f"home:{user}", kind=Kind.HOME, payload=payload)
 
 
 def _at(arrival: Arrival, *, address: str) -> Place:
-    return Place(surface=SURFACE, workspace=arrival.workspace, address=address)
+    return Place(surface=arrival.surface, workspace=arrival.workspace, address=address)

@@ -4,20 +4,18 @@ A button carries the question's id and the beginning of the digest that was show
 is about is read anew; where that has another digest now, nothing is decided.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, cast
+from collections.abc import Mapping
+from typing import Final, Protocol
 from uuid import UUID
 
-from bots.slack import actions, modals
-from bots.slack.actions import DIGEST_SHOWN
-from bots.slack.arrivals import Click, Submission
-from bots.slack.blocks import Block
-from bots.slack.editing import confirm_form, first_form, retry_form
-from bots.slack.fields import arguments_of
-from bots.slack.filled import Typed, typed_in
-from bots.slack.visit import Answering, Visit
+from bots import actions
+from bots.actions import DIGEST_SHOWN
+from bots.arguments import arguments_of
+from bots.arrivals import Click, Submission
+from bots.filled import Typed, typed_in
 from bots.telling import approval_view
 from bots.views import ApprovalView
+from bots.visit import Answering, Visit
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope, Question
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, TenantId
@@ -47,6 +45,7 @@ class Questions:
         """Take what all have in common, what tools take, and where questions have their pages."""
         self._answering = answering
         self._app = answering.app
+        self._rendering = answering.rendering
         self._schemas = schemas
         self._pages_url = pages_url
 
@@ -60,8 +59,8 @@ class Questions:
         """Open the form in which somebody says why not."""
         approval = await self._open_question(visit, actions.ids_of(click.value))
         if approval is not None:
-            form = modals.deny_form(await self.view(visit, approval))
-            await self._answering.show(visit, trigger=click.trigger, form=form)
+            form = self._rendering.deny_form(await self.view(visit, approval))
+            await self._answering.show(visit, form)
 
     async def denied(self, visit: Visit, form: Submission) -> None:
         """Keep a no, with its reason."""
@@ -76,12 +75,12 @@ class Questions:
             return
         if approval.question is not Question.PERMIT:
             raise InvalidInput("wrong_answer", answers=[Answer.APPROVE.value])
-        form = first_form(
+        form = self._rendering.edit_form(
             await self.view(visit, approval),
             schema=await self._schema(approval),
             arguments=approval.arguments,
         )
-        await self._answering.show(visit, trigger=click.trigger, form=form)
+        await self._answering.show(visit, form)
 
     async def edited(self, visit: Visit, form: Submission) -> None:
         """Show what the call would be with the arguments typed; approve what was shown so."""
@@ -93,8 +92,8 @@ class Questions:
         view = await self.view(visit, approval)
         typed = _typed(form, schema=schema, arguments=approval.arguments)
         if typed.problems:
-            again = retry_form(view, schema=schema, typed=typed)
-            await self._answering.show(visit, trigger=form.trigger, form=again)
+            again = self._rendering.retry_form(view, schema=schema, typed=typed)
+            await self._answering.show(visit, again)
             return
         edit = await self._app.preview_edit(
             visit.caller, approval_id=approval.id, arguments=typed.arguments
@@ -109,8 +108,8 @@ class Questions:
                 edited_digest=edit.digest,
             )
             return
-        confirm = confirm_form(view, schema=schema, edit=edit)
-        await self._answering.show(visit, trigger=form.trigger, form=confirm)
+        confirm = self._rendering.confirm_form(view, schema=schema, edit=edit)
+        await self._answering.show(visit, confirm)
 
     async def view(self, visit: Visit, approval: Approval) -> ApprovalView:
         """Return a question as it is shown to this person."""
@@ -172,10 +171,7 @@ class Questions:
     async def _changed(self, visit: Visit, refused: Refused, *, approval_id: ApprovalId) -> None:
         """Tell somebody that what they saw is not what is asked now, and show them that."""
         approval = await self._app.approval(visit.caller, approval_id=approval_id)
-        view = await self.view(visit, approval)
-        card = self._answering.rendering.approval_payload(view, decides=True)
-        beside = cast("Sequence[Block]", card["blocks"])
-        await self._answering.refuse(visit, refused, beside=beside)
+        await self._answering.refuse(visit, refused, asked=await self.view(visit, approval))
 
     async def _concerning(self, visit: Visit, approval_id: ApprovalId) -> Approval | None:
         try:

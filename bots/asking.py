@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from bots.slack import notes
-from bots.slack.arrivals import Message, Stopped
-from bots.slack.visit import Answering, Visit
+from bots.arrivals import Message, Stopped
+from bots.visit import Answering, Visit
 from core.domain.ids import PrincipalId
 from core.domain.quoted import Quoted, Speaker, newest_that_fit
 from core.domain.run import Run
@@ -58,7 +57,7 @@ class Asking:
     async def message(self, visit: Visit, message: Message) -> None:
         """Start a run for what somebody said, told in the thread where they said it."""
         if not message.text:
-            await self._answering.tell(visit, notes.help_message())
+            await self._answering.tell(visit, self._answering.rendering.help())
             return
         context = () if message.is_first else await self._before(visit, message)
         await self._answering.begin(visit, task=message.text, place=visit.place, context=context)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, cast
 
-from bots.slack.actions import TYPED
-from bots.slack.fields import Argument, Kind, kind_for, object_of
+from bots.actions import TYPED
+from bots.arguments import Argument, Kind, kind_for, object_of
 from core.domain.canonical import Json, JsonObject, canonical_json, repeated_key
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)

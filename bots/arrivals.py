@@ -1,11 +1,16 @@
-"""What somebody did in Slack, as the inbox keeps it: what it takes to act on it, and no tokens."""
+"""What somebody did on a surface, as the inbox keeps it: what it takes to act on it, no tokens."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from core.domain.canonical import JsonObject
+
+TEXT: Final = 50_001
+"""As much of a text is kept as it takes to see that it is longer than a task may be."""
 
 
 class _Kept(BaseModel):
@@ -22,7 +27,8 @@ class _Deed(_Kept):
 class Message(_Deed):
     """Something said to the agent: in a direct message, with a mention, or in a thread of its own.
 
-    ``thread`` is the message that the thread hangs on, this one's own ``ts`` where it is the first.
+    ``ts`` names it there. ``thread`` is the message that the thread hangs on, this one's own ``ts``
+    where it is the first, and empty where the surface has no threads.
     ``text`` is plain, without the mention, and cut beyond what a task may be.
     """
 
@@ -31,11 +37,6 @@ class Message(_Deed):
     ts: str
     thread: str
     text: str
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether nobody else reads it."""
-        return is_direct(self.channel)
 
     @property
     def is_first(self) -> bool:
@@ -81,7 +82,10 @@ class Command(_Deed):
 
 
 class Shortcut(_Deed):
-    """The message shortcut: somebody wants to ask about what ``author`` has written."""
+    """The message shortcut: somebody wants to ask about what ``author`` wrote, ``at`` a time.
+
+    ``name`` is how the surface shows the author, where it says so.
+    """
 
     type: Literal["shortcut"] = "shortcut"
     channel: str
@@ -89,6 +93,8 @@ class Shortcut(_Deed):
     thread: str
     text: str
     author: str = ""
+    name: str = ""
+    at: datetime
     trigger: str = ""
 
 
@@ -125,7 +131,23 @@ class LeftPerson(_Deed):
     type: Literal["left"] = "left"
 
 
-Happening = Message | Click | Submission | Command | Shortcut | Home | Stopped | Gone | LeftPerson
+Deed = Message | Click | Submission | Command | Shortcut | Home | Stopped
+"""What somebody did who wants something of the agent."""
+
+Happening = Deed | Gone | LeftPerson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A row for the inbox. With ``thread`` set it is for us only where we are in that thread."""
+
+    conversation: str
+    position: str
+    external_id: str
+    happening: Happening
+    urgent: bool = False
+    thread: str | None = None
+
 
 _KEPT: Final[TypeAdapter[Happening]] = TypeAdapter(
     Annotated[Happening, Field(discriminator="type")]
@@ -145,8 +167,3 @@ def told(payload: JsonObject) -> Happening:
         ValueError: it is none of ours.
     """
     return _KEPT.validate_python(payload)
-
-
-def is_direct(channel: str) -> bool:
-    """Return whether a channel is somebody's direct messages with the agent."""
-    return channel.startswith("D")

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from bots.slack.visit import SURFACE
 from core.domain.delivery import Place
 from core.domain.ids import RunId, TenantId
 
@@ -34,8 +33,11 @@ class Waiting(Protocol):
 class OurThreads:
     """Says whether a thread is one of ours; what is said in any other is never kept."""
 
-    def __init__(self, directory: WhoseWorkspace, *, following: RunsAt, arrived: Waiting) -> None:
+    def __init__(
+        self, directory: WhoseWorkspace, *, surface: str, following: RunsAt, arrived: Waiting
+    ) -> None:
         """Take whose workspaces are, what is told where, and what has arrived."""
+        self._surface = surface
         self._directory = directory
         self._following = following
         self._arrived = arrived
@@ -46,10 +48,10 @@ class OurThreads:
         Raises:
             Unavailable: ``database_unavailable``.
         """
-        tenant_id = await self._directory.tenant_of(SURFACE, workspace=workspace)
+        tenant_id = await self._directory.tenant_of(self._surface, workspace=workspace)
         if tenant_id is None:
             return False
-        place = Place(surface=SURFACE, workspace=workspace, address=address)
+        place = Place(surface=self._surface, workspace=workspace, address=address)
         if await self._following.runs_at(tenant_id, place=place, limit=1):
             return True
         # A reply may come before what it replies to has been handled.

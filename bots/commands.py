@@ -3,11 +3,10 @@
 from typing import Final, Protocol
 from uuid import UUID
 
-from bots.slack import actions, modals, notes
-from bots.slack.arrivals import Command, Shortcut, Submission, told
-from bots.slack.home_view import Homes
-from bots.slack.reading import moment_of
-from bots.slack.visit import Answering, Visit, own_place
+from bots import actions
+from bots.arrivals import Command, Shortcut, Submission, told
+from bots.homes import Homes
+from bots.visit import Answering, Visit, own_place
 from core.domain.canonical import JsonObject
 from core.domain.ids import TenantId
 from core.domain.quoted import Quoted, Speaker, newest_that_fit
@@ -39,16 +38,16 @@ class Commands:
         first, _, rest = command.text.strip().partition(" ")
         match first.lower(), rest.strip():
             case ("" | "help", ""):
-                await self._answering.tell(visit, notes.help_message())
+                await self._answering.tell(visit, self._answering.rendering.help())
             case "runs", "":
                 runs = await self._homes.runs(visit.caller)
-                await self._answering.tell(visit, notes.runs_message(runs))
+                await self._answering.tell(visit, self._answering.rendering.runs(runs))
             case "approvals", "":
                 questions = await self._homes.questions(visit.caller)
-                await self._answering.tell(visit, notes.approvals_message(questions))
+                await self._answering.tell(visit, self._answering.rendering.approvals(questions))
             case "tools", "":
                 home = await self._homes.home(visit.caller, company="")
-                await self._answering.tell(visit, notes.tools_message(home))
+                await self._answering.tell(visit, self._answering.rendering.tools(home))
             case _:
                 task = rest.strip() if first.lower() == _ASK else command.text.strip()
                 place = own_place(visit.arrival, user=visit.user)
@@ -57,8 +56,8 @@ class Commands:
     async def shortcut(self, visit: Visit, shortcut: Shortcut) -> None:
         """Open the form that asks about a message."""
         ids = {_MESSAGE: str(visit.arrival.id)}
-        form = modals.ask_form(shortcut.text, ids=ids)
-        await self._answering.show(visit, trigger=shortcut.trigger, form=form)
+        form = self._answering.rendering.ask_form(shortcut.text, ids=ids)
+        await self._answering.show(visit, form)
 
     async def asked(self, visit: Visit, form: Submission) -> None:
         """Start a run for what somebody asks about a message; the message is quoted to it.
@@ -89,6 +88,5 @@ class Commands:
 
 def _quoted(about: Shortcut) -> tuple[Quoted, ...]:
     role = Speaker.ASKER if about.author == about.user else Speaker.OTHER
-    by = f"@{about.author}" if about.author else "an app"
-    at = moment_of(about.ts)
-    return newest_that_fit([Quoted(by=by, text=about.text, role=role, at=at)])
+    by = about.name or (f"@{about.author}" if about.author else "an app")
+    return newest_that_fit([Quoted(by=by, text=about.text, role=role, at=about.at)])

@@ -3,10 +3,10 @@
 from typing import Final, Protocol
 from uuid import UUID
 
-from bots.slack import actions, modals, notes
-from bots.slack.arrivals import Click, Submission
-from bots.slack.home_view import OFTEN
-from bots.slack.visit import Answering, Visit, own_place
+from bots import actions
+from bots.arrivals import Click, Submission
+from bots.homes import OFTEN
+from bots.visit import Answering, Visit, own_place
 from core.domain.account import Account, AccountLink
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
 from core.domain.principal import Caller
@@ -46,6 +46,7 @@ class Clicks:
         self._links = links
         self._answering = answering
         self._app = answering.app
+        self._rendering = answering.rendering
         self._switches = switches
 
     async def stop(self, visit: Visit, click: Click) -> None:
@@ -64,7 +65,8 @@ class Clicks:
         )
         if ended is None:
             raise NotFound("not_found", noun="account")
-        await self._answering.tell(visit, notes.note("✅ That account is yours no more."))
+        told = self._rendering.note("✅ That account is yours no more.")
+        await self._answering.tell(visit, told)
 
     async def undo(self, visit: Visit, click: Click) -> None:
         """Take a call back, and tell what becomes of that in the same place."""
@@ -90,10 +92,10 @@ class Clicks:
         except NotFound as refused:
             raise await self._why_not(visit, refused, run_id=run_id) from refused
         if good:
-            await self._answering.tell(visit, notes.note("Thank you."))
+            await self._answering.tell(visit, self._rendering.note("Thank you."))
         else:
-            form = modals.feedback_form(run_id)
-            await self._answering.show(visit, trigger=click.trigger, form=form)
+            form = self._rendering.feedback_form(run_id)
+            await self._answering.show(visit, form)
 
     async def said_what_was_wrong(self, visit: Visit, form: Submission) -> None:
         """Keep the reason why an answer was bad."""
