@@ -14,7 +14,7 @@ from bots.slack.clients import Departures, SlackClients
 from bots.slack.handling import SlackHandling
 from bots.slack.identity import RememberedProfiles, SlackPeople, SlackProfiles
 from bots.slack.install import InstallPages
-from bots.slack.known_workspaces import RememberedWorkspaces
+from bots.known_workspaces import RememberedWorkspaces
 from bots.slack.listeners import listen
 from bots.slack.placing import SlackPlacing
 from bots.slack.socket_mode import socket_mode
