@@ -5,10 +5,13 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +47,7 @@ from tests.teams.login import (
 Json = dict[str, Any]  # Any: what Teams takes and gives
 Adapter = type[BotBuilderWire] | type[TeamsSdkWire]
 
+SDKS = ("botbuilder", "botframework", "msrest", "msal", "microsoft_teams", "httpx", "fastapi")
 MESSAGE: JsonObject = {"type": "message", "text": "hello"}
 
 
@@ -506,6 +510,15 @@ async def test_ids_are_one_segment_of_the_address(peer: Peer) -> None:
     )
 
 
+async def test_one_wire_speaks_to_several_services(peer: Peer) -> None:
+    wire = await peer.wire()
+    other = await peer.stack.enter_async_context(serving(Connector(peer.login)))
+    for connector in (peer.connector, other, peer.connector):
+        await wire.send(peer.to(service_url=connector.service_url), MESSAGE)
+    assert [len(one.made("send")) for one in (peer.connector, other)] == [2, 1]
+    assert peer.login.asked == ["token"]
+
+
 # what Teams says no to
 
 
@@ -673,6 +686,33 @@ async def test_an_anonymous_app_takes_any_token_and_shows_none(peer: Peer) -> No
         await wire.parse({**peer.activity, "serviceUrl": "http://10.0.0.1/"}, authorization=None)
     await wire.send(peer.to(), MESSAGE)
     assert peer.login.asked == []
+
+
+def test_without_teams_nothing_of_an_sdk_is_imported() -> None:
+    imported = _python(
+        "import bots.teams.guard, bots.teams.bearer, bots.teams.presented, sys;"
+        f"print([name for name in {SDKS} if name in sys.modules])"
+    )
+    assert imported.stdout == "[]\n"
+
+
+def test_an_sdk_that_is_not_installed_is_said_to_be_missing() -> None:
+    missing = _python(
+        "import sys; sys.modules['microsoft_teams'] = None; import bots.teams.teams_sdk_wire"
+    )
+    assert missing.returncode == 1
+    assert "teams_sdk_missing package='microsoft-teams-apps'" in missing.stderr
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_password_is_not_shown_with_the_app() -> None:
