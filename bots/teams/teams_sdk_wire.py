@@ -26,6 +26,7 @@ from bots.teams.wire import (
     WireUnreachable,
     is_nobody,
     member_of,
+    new_personal,
     refusal,
 )
 from core.domain.canonical import JsonObject
@@ -120,14 +121,7 @@ class TeamsSdkWire:
 
     async def create(self, *, service_url: str, tenant: str, user: str) -> str:
         """Return the personal conversation with a user."""
-        wanted = CreateConversationParams.model_validate(
-            {
-                "isGroup": False,
-                "members": [{"id": user}],
-                "tenantId": tenant,
-                "channelData": {"tenant": {"id": tenant}},
-            }
-        )
+        wanted = CreateConversationParams.model_validate(new_personal(tenant=tenant, user=user))
         service = self._service(service_url)
         with self._refusals():
             made = await service.create(wanted)

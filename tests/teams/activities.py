@@ -1,149 +1,122 @@
-"""Activities as Teams sends them, each with one line, and whatever a test cares about."""
+"""What Teams takes as an activity: its types and sizes, its cards, and its rules for streams."""
 
 import json
+from typing import Any, Final, cast
 
-# Any: Teams' JSON, and whatever a test changes of it.
-from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from tests.teams.conversations import Conversation, Stream, TeamsError
 
-from bots import actions
+Json = dict[str, Any]  # Any: what Teams takes and gives
 
-TENANT = "0d9b6c1e-2f0b-4c0e-9d5f-6a2b9b0a0001"
-APP = "9f1f7a3a-6a3a-4f3b-8a55-1c2d3e4f0001"
-BOT = f"28:{APP}"
-SERVICE = "https://smba.trafficmanager.net/emea/"
-CHANNEL = "19:general@thread.tacv2"
-GROUP = "19:group@thread.v2"
-ROOT = "1764150000000"
-Payload = dict[str, Any]
-
-
-def aad(name: str) -> str:
-    """Return somebody's id in Entra."""
-    return str(uuid5(NAMESPACE_URL, name))
+_TYPES: Final = frozenset({"message", "typing", "event", "invokeResponse"})
+_CARD: Final = "application/vnd.microsoft.card.adaptive"
+_LARGEST_CARD: Final = 28 * 1024
+_LARGEST: Final = 100 * 1024
+_MOST_REFRESHED: Final = 60
+_LONGEST_INFORMATIVE: Final = 1000
+_STREAM_SECONDS: Final = 120.0
+_VERSIONS: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.4", "1.5"})
 
 
-def mri(name: str) -> str:
-    """Return Teams' own id of somebody."""
-    return f"29:{aad(name)[:8]}-mri"
+def check(activity: Json) -> None:
+    """Refuse what Teams would."""
+    if activity.get("type") not in _TYPES:
+        raise TeamsError(400, "BadSyntax", "Activity type is missing, or is none.")
+    if _size(activity) > _LARGEST:
+        raise TeamsError(413, "MessageSizeTooBig", "Message size too large.")
+    for attachment in objects(activity.get("attachments")):
+        if attachment.get("contentType") == _CARD:
+            _check_card(attachment.get("content"))
 
 
-ALICE, BOB, BETH, CAROL, EVE = (aad(one) for one in ("alice", "bob", "beth", "carol", "eve"))
-_NAMES = {aad(one): one for one in ("alice", "bob", "beth", "carol", "eve", "guest")}
+def objects(told: Any) -> list[Json]:  # noqa: ANN401 - whatever was sent
+    """Return the objects of a list; none where it is no list."""
+    return [one for one in cast("list[Any]", told or []) if isinstance(one, dict)]
 
 
-# Any: as above; so it is below.
-def activity(
-    kind: str = "message",
-    *,
-    by: str = ALICE,
-    where: str = "personal",
-    service: str = SERVICE,
-    tenant: str = TENANT,
-    **fields: Any,  # noqa: ANN401
-) -> Payload:
-    """Return an activity by somebody in their own chat, in a group, or in a channel's thread."""
-    name = _NAMES.get(by, "somebody")
-    return {
-        "type": kind,
-        "id": "1764150000001",
-        "timestamp": "2026-11-26T10:00:00.123Z",
-        "serviceUrl": service,
-        "channelId": "msteams",
-        "from": {"id": mri(name), "name": name.title(), "aadObjectId": by},
-        "recipient": {"id": BOT, "name": "Sallyport"},
-        "conversation": _conversation(where, by=by, tenant=tenant),
-        "channelData": {"tenant": {"id": tenant.upper()}},
-        **fields,
-    }
+def _check_card(card: Json | None) -> None:
+    if card is None or card.get("type") != "AdaptiveCard":
+        raise TeamsError(400, "BadSyntax", "The attachment is no Adaptive Card.")
+    if card.get("version") not in _VERSIONS:
+        raise TeamsError(400, "BadSyntax", "The card's version is not supported.")
+    if _size(card) > _LARGEST_CARD:
+        raise TeamsError(413, "MessageSizeTooBig", "The card is larger than 28 KB.")
+    users: list[str] = card.get("refresh", {}).get("userIds") or []
+    if len(users) > _MOST_REFRESHED:
+        raise TeamsError(400, "BadSyntax", "A card is refreshed for 60 users at most.")
+    if users and card["refresh"].get("action", {}).get("type") != "Action.Execute":
+        raise TeamsError(400, "BadSyntax", "A card is refreshed by Action.Execute.")
 
 
-def a_message(text: str = "Tidy up.", *, mention: bool = False, **fields: Any) -> Payload:  # noqa: ANN401
-    """Return a message; ``mention`` has it begin with our name."""
-    if not mention:
-        return activity(text=text, textFormat="plain", **fields)
-    ours = "<at>Sallyport</at>"
-    entity = {
-        "type": "mention",
-        "mentioned": {"id": BOT, "name": "Sallyport"},
-        "text": ours,
-    }
-    return activity(text=f"{ours} {text}", entities=[entity], **fields)
+def streamed(activity: Json) -> Json | None:
+    """Return what an activity says of the stream that it belongs to."""
+    entities = objects(activity.get("entities"))
+    found = [one for one in entities if one.get("type") == "streaminfo"]
+    return found[0] if found else None
 
 
-def a_click(
-    verb: str = "approve",
-    *,
-    carries: dict[str, str] | None = None,
-    typed: dict[str, str] | None = None,
-    trigger: str = "manual",
-    **fields: Any,  # noqa: ANN401
-) -> Payload:
-    """Return a click on a card's button, or (``automatic``) the question what it looks like."""
-    data = {"ids": actions.carried(carries or {"a": "1"}), **(typed or {})}
-    fields.setdefault("id", f"f:{verb}")
-    fields.setdefault("replyToId", "1764150000500")
-    return activity(
-        "invoke",
-        name="adaptiveCard/action",
-        value={
-            "action": {"type": "Action.Execute", "id": "", "verb": verb, "data": data},
-            "trigger": trigger,
-        },
-        **fields,
-    )
+def stream(activity: Json, told: Json, *, at: Conversation, new_id: str, now: float) -> str:
+    """Let a stream begin, grow or end; return the id where it begins, else nothing.
+
+    What comes out of order is not refused and not shown: it is raised under status 202.
+    """
+    if not at.is_personal:
+        raise _not_allowed("Content stream is not allowed")
+    kind, text = told.get("streamType"), str(activity.get("text") or "")
+    wanted = "message" if kind == "final" else "typing"
+    if kind not in {"informative", "streaming", "final"} or activity["type"] != wanted:
+        said = "Only start streaming and continue streaming types are allowed as a typing activity"
+        raise TeamsError(400, "BadSyntax", said)
+    if kind != "final" and not text:
+        raise TeamsError(400, "BadRequest", "Start streaming activities should include text")
+    if kind == "informative" and len(text) > _LONGEST_INFORMATIVE:
+        raise TeamsError(400, "BadRequest", "An informative update is too long")
+    if "streamId" not in told:
+        return _begun(told, text, at=at, new_id=new_id, now=now)
+    found = at.streams.get(told["streamId"])
+    if found is None:
+        raise TeamsError(400, "BadRequest", "There is no such stream")
+    _grow(found, told, text, now=now)
+    if kind == "final":
+        found.is_open = False
+        at.messages[found.id] = activity
+    return ""
 
 
-def a_question_about(
-    text: str,
-    *,
-    author: str = EVE,
-    html: bool = True,
-    **fields: Any,  # noqa: ANN401
-) -> Payload:
-    """Return the message extension's first word: somebody wants to ask about a message."""
-    return activity(
-        "invoke",
-        name="composeExtension/fetchTask",
-        id="f:fetch",
-        value={
-            "commandId": "ask",
-            "commandContext": "message",
-            "messagePayload": {
-                "id": ROOT,
-                "createdDateTime": "2026-11-26T09:00:00.000Z",
-                "from": {"user": {"id": author, "displayName": "Eve"}},
-                "body": {"contentType": "html" if html else "text", "content": text},
-            },
-        },
-        **fields,
-    )
+def _begun(told: Json, text: str, *, at: Conversation, new_id: str, now: float) -> str:
+    if told.get("streamType") == "final" or told.get("streamSequence") != 1:
+        raise TeamsError(400, "BadRequest", "A stream begins with sequence 1")
+    if any(one.is_open and now - one.began < _STREAM_SECONDS for one in at.streams.values()):
+        raise _not_allowed("Another stream is open in this chat")
+    shown = text if told["streamType"] == "streaming" else ""
+    at.streams[new_id] = Stream(id=new_id, began=now, sequence=1, text=shown)
+    return new_id
 
 
-def a_rating(reaction: str, *, message: str, words: str = "", **fields: Any) -> Payload:  # noqa: ANN401
-    """Return Teams' own thumbs below an answer."""
-    told = json.dumps({"feedbackText": words})
-    return activity(
-        "invoke",
-        name="message/submitAction",
-        id="f:rating",
-        replyToId=message,
-        value={"actionName": "feedback", "actionValue": {"reaction": reaction, "feedback": told}},
-        **fields,
-    )
+def _grow(found: Stream, told: Json, text: str, *, now: float) -> None:
+    if found.is_stopped:
+        raise _not_allowed("Content stream was canceled by user")
+    if not found.is_open:
+        said = "Content stream is not allowed on an already completed streamed message"
+        raise _not_allowed(said)
+    if now - found.began > _STREAM_SECONDS:
+        raise _not_allowed("Content stream finished due to exceeded streaming time")
+    if told["streamType"] != "final":
+        sequence = told.get("streamSequence")
+        if not isinstance(sequence, int):
+            raise TeamsError(400, "BadRequest", "streamSequence is missing")
+        if sequence <= found.sequence:
+            raise TeamsError(202, "ContentStreamSequenceOrderPreConditionFailed")
+        found.sequence = sequence
+    if told["streamType"] != "informative":
+        if not text.startswith(found.text):
+            said = "Request streamed content should contain the previously streamed content"
+            raise _not_allowed(said)
+        found.text = text
 
 
-def an_installation(action: str = "add", **fields: Any) -> Payload:  # noqa: ANN401
-    """Return that the app came into a conversation, or left it."""
-    return activity("installationUpdate", action=action, **fields)
+def _not_allowed(message: str) -> TeamsError:
+    return TeamsError(403, "ContentStreamNotAllowed", message)
 
 
-def _conversation(where: str, *, by: str, tenant: str) -> Payload:
-    told: Payload = {"tenantId": tenant, "conversationType": where}
-    match where:
-        case "channel":
-            return {**told, "isGroup": True, "id": f"{CHANNEL};messageid={ROOT}"}
-        case "groupChat":
-            return {**told, "isGroup": True, "id": GROUP}
-        case _:
-            return {**told, "id": f"a:{by}"}
+def _size(told: Any) -> int:  # noqa: ANN401 - JSON
+    return len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())

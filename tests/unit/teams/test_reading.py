@@ -6,7 +6,7 @@ from bots import actions
 from bots.arrivals import Click, Command, Message, Shortcut, Submission
 from bots.teams.arrivals import Kept, Rated
 from bots.teams.reading import TeamsReading, activity_of, look, plain_text, read, text_of_html
-from tests.teams.activities import (
+from tests.teams.said import (
     ALICE,
     CHANNEL,
     EVE,
