@@ -1,0 +1,1 @@
+"""Teams: the same files as every surface has."""
