@@ -43,6 +43,8 @@ REASON_HINT: Final = "On record, and told to whoever asked. The agent reads it, 
 READ_AS_DATA: Final = "The agent reads this message as something to look at, not as an order:"
 ASK_ME: Final = "Write to me in a direct message, or mention me in a channel, in your own words."
 POLICY: Final = "What I do passes your company's policy, and people where it asks them."
+ANSWER_BELOW: Final = "The answer is below."
+GOES_ON_BELOW: Final = "… it goes on below."
 SIGN_IN: Final = "Sign in once, so that I know who you are here. Then ask again."
 SIGN_IN_ONCE: Final = "The link works once, for 15 minutes, and only for you."
 

@@ -17,8 +17,10 @@ from bots.outbox import Outbox, Platform
 from bots.questions import Questions
 from bots.rendering import Page, Rendering
 from bots.visit import Answering, Placing, Screens
+from bots.whom import TenantWorkspaces, Whom
 from core.app import App
 from core.domain.approval import Approval
+from core.domain.chat import Surface
 from core.domain.delivery import Arrival
 from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Principal
@@ -123,6 +125,11 @@ class Common:
             pages_url=self.url,
             outbox=outbox,
         )
+
+    def whom(self, surface: Surface, *, workspaces: TenantWorkspaces) -> Whom:
+        """Return who knows whom a surface's questions are put to."""
+        accounts = Accounts(self.parts, surface=surface.value)
+        return Whom(surface, workspaces=workspaces, people=self, accounts=accounts)
 
     async def eligible(self, approval: Approval) -> Sequence[Principal]:
         """Return the people who may answer a question as they stand now."""
