@@ -22,7 +22,10 @@ from bots.wording import (
     sentence,
     times,
 )
+from core.domain.account import Account, AccountLink
 from core.domain.approval import Answer
+from core.domain.canonical import JsonObject
+from core.domain.delivery import Kind, Place, Wish
 
 _SOMEBODY: Final = "somebody else"
 
@@ -205,6 +208,34 @@ def run_line(told: RunSummary, *, markup: Markup) -> str:
     status = STATUSES.get(told.status) or markup.line(told.status, limit=40) or "-"
     task, when = markup.line(told.task, limit=120), markup.moment(told.created_at)
     return f"{status} · {task} · {money(told.cost_micros)} · {when}"
+
+
+def linked(link: AccountLink, *, told: Account, named: str, markup: Markup) -> tuple[str, str]:
+    """Return what an account is told of a link, and what to do if it is wrong.
+
+    ``named`` is the account that was linked, where that is another.
+    """
+    email = markup.line(link.person.email, limit=254)
+    if link.account == told:
+        return (
+            f"This account is connected: what you ask and decide here, you do as {email}.",
+            "If you are somebody else, disconnect it now, and tell your admin.",
+        )
+    return (
+        f"Another account was connected to you, {email}: {named}. It may do what you may do.",
+        "If that account is not yours, disconnect it now, and tell your admin.",
+    )
+
+
+def linked_wish(link: AccountLink, *, told: Account, message: JsonObject) -> Wish:
+    """Return the note of a link, in private: none replaces another."""
+    made = int(link.linked_at.timestamp())
+    return Wish(
+        place=Place(surface=told.surface, workspace=told.workspace, address=f"@{told.user}/"),
+        key=f"linked:{told.user}:{link.account.workspace}:{link.account.user}:{made}",
+        kind=Kind.PRIVATE,
+        payload={**message, "final": True},
+    )
 
 
 def _approvers(view: ApprovalView, *, markup: Markup) -> str:
