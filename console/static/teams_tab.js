@@ -4,9 +4,11 @@
 // is a page of ours, escaped as it was made, and the page's policy lets nothing else run.
 (() => {
   const main = document.querySelector("main");
+  const parts = Object.fromEntries([...main.children].map((part) => [part.id, part]));
 
-  const only = (shown) => {
-    for (const part of main.querySelectorAll(":scope > section")) part.hidden = part.id !== shown;
+  const show = (name) => {
+    parts[name].hidden = false;
+    main.replaceChildren(parts[name]);
   };
 
   const ask = async (path, method) => {
@@ -18,9 +20,10 @@
       cache: "no-store",
       redirect: "error",
     });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    main.className = page.querySelector("main").className;
-    main.replaceChildren(...page.querySelector("main").childNodes);
+    const html = await answer.text();
+    const page = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+    main.className = page.className;
+    main.replaceChildren(...page.childNodes);
     // Pages of ours show in no frame: links lead to the browser.
     for (const link of main.querySelectorAll("a")) {
       link.target = "_blank";
@@ -29,25 +32,23 @@
   };
 
   const asking = async (path, method) => {
-    const before = [...main.childNodes];
     try {
       await ask(path, method);
     } catch {
-      main.replaceChildren(...before);
-      only("failed");
+      show("failed");
     }
   };
 
   const begin = async () => {
     if (!window.microsoftTeams) return;
-    only("asking");
+    show("asking");
     try {
       await microsoftTeams.app.initialize();
     } catch {
-      only("outside");
+      show("outside");
       return;
     }
-    await asking(main.querySelector("[data-view]").dataset.view, "GET");
+    await asking(parts.outside.dataset.view, "GET");
   };
 
   document.addEventListener("click", (event) => {
