@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -117,6 +118,12 @@ async def refused(peer: Peer, authorization: str | None, activity: JsonObject | 
 # what comes in
 
 
+async def test_a_token_longer_than_any_is_refused(peer: Peer) -> None:
+    assert (
+        await refused(peer, peer.login.signed(peer.claims(more="x" * 16_000))) == "it has no token"
+    )
+
+
 async def test_what_teams_has_signed_passes(peer: Peer) -> None:
     wire = await peer.wire()
     await wire.parse(peer.activity, authorization=peer.login.signed(peer.claims()))
@@ -135,7 +142,6 @@ async def test_what_teams_has_signed_passes(peer: Peer) -> None:
         "Bearer e30.e30.e30",
         "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.W10.e30",
         "Bearer \u00e9.\u00e9.\u00e9",
-        "Bearer " + "a" * 9000 + "." + "b" * 9000 + ".c",
     ],
 )
 async def test_what_is_no_token_is_refused(peer: Peer, authorization: str | None) -> None:
@@ -182,7 +188,6 @@ async def test_clocks_may_be_five_minutes_apart(peer: Peer) -> None:
         ("iss", f"https://login.microsoftonline.com/{TENANT}/v2.0"),
         ("exp", None),
         ("exp", "soon"),
-        ("exp", True),
         ("nbf", None),
         ("nbf", "then"),
         ("serviceurl", None),
@@ -295,6 +300,22 @@ async def test_a_key_that_is_not_endorsed_for_teams_is_refused(
 ) -> None:
     peer.login.keys["one"].endorsements = endorsements
     await refused(peer, peer.login.signed(peer.claims()))
+
+
+async def test_nothing_of_tokens_and_addresses_is_logged(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in ("httpx", "httpx2"):
+        caplog.set_level(logging.WARNING, logger=name)  # as the process sets them
+    wire = await peer.wire()
+    token = peer.login.signed(peer.claims())
+    await wire.parse(peer.activity, authorization=token)
+    for wrong in (peer.login.signed(peer.claims(exp=1)), "Bearer x.y.z"):
+        with pytest.raises(Unauthenticated):
+            await wire.parse(peer.activity, authorization=wrong)
+    await wire.send(peer.to(), MESSAGE)
+    assert [(one.name, one.getMessage()) for one in caplog.records] == []
 
 
 # Microsoft's keys
