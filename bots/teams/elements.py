@@ -20,7 +20,7 @@ from core.domain.canonical import Json, JsonObject
 Element = JsonObject
 Button = JsonObject
 Run = JsonObject | str
-"""A piece of a paragraph: ``bold``, ``mono`` or ``link`` of something, or a text as it is."""
+"""A piece of a paragraph: ``bold`` or ``mono`` of something, or a text as it is."""
 
 Style = Literal["positive", "destructive"]
 
@@ -65,11 +65,6 @@ def bold(text: str) -> JsonObject:
 def mono(text: str) -> JsonObject:
     """Return what a program is called by."""
     return _run(text, fontType="Monospace")
-
-
-def link(title: str, *, url: str) -> JsonObject:
-    """Return words that open an address of the web; what they say must tell where it leads."""
-    return _run(title, selectAction={"type": "Action.OpenUrl", "url": url})
 
 
 def lead(said: Lead) -> tuple[Run, ...]:
@@ -257,7 +252,7 @@ def card(
         "fallbackText": plain(fallback, limit=_SUMMARY),
         "msteams": {"width": "Full", **entities},
         **({"refresh": _refresh(viewed)} if viewed else {}),
-        "body": [*([prose(_called(called))] if called else []), *body],
+        "body": [*([prose(f"For {_called(called)}")] if called else []), *body],
     }
     return {**told, "actions": list(buttons)} if buttons else told
 
@@ -347,20 +342,20 @@ def _refresh(viewed: Viewed) -> JsonObject:
 
 
 def _called(accounts: Sequence[str]) -> str:
-    return " ".join(f"<at>{_name(at)}</at>" for at in range(len(accounts)))
+    return ", ".join(f"<at>{_name(at, of=len(accounts))}</at>" for at in range(len(accounts)))
 
 
 def _mentions(accounts: Sequence[str]) -> list[Json]:
     return [
         {
             "type": "mention",
-            "text": f"<at>{_name(at)}</at>",
-            "mentioned": {"id": account, "name": _name(at)},
+            "text": f"<at>{_name(at, of=len(accounts))}</at>",
+            "mentioned": {"id": account, "name": _name(at, of=len(accounts))},
         }
         for at, account in enumerate(accounts)
     ]
 
 
-def _name(at: int) -> str:
+def _name(at: int, *, of: int) -> str:
     """Return what a mention says: who it is, Teams knows by their id."""
-    return f"approver {at + 1}"
+    return "approver" if of == 1 else f"approver {at + 1}"

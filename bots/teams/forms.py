@@ -83,10 +83,7 @@ def confirm_form(view: ApprovalView, *, schema: JsonObject, edit: Edit) -> JsonO
     preview = Preview.of_json(edit.preview)
     diff = shown(preview.changes, literal=text.literal)
     digest = edit.digest[: actions.DIGEST_SHOWN]
-    above: list[Element] = [
-        paragraph(bold(WOULD_DO)),
-        paragraph(text.plain(preview.summary, limit=300)),
-    ]
+    above = [paragraph(bold(WOULD_DO))]
     if preview.changes:
         above += elements.verbatim("What changes", text=diff.text)
     if not diff.whole:
@@ -138,7 +135,7 @@ def _edit(
     submit: str = _SEE,
     confirmed: str = "",
 ) -> JsonObject:
-    told = [*above, *_about(view), *inputs.shown]
+    told = [*_about(view), *above, *inputs.shown]
     if inputs.left:
         told.append(aside(f"⚠️ {KEPT} {', '.join(inputs.left)}"))
     told.append(aside(JUDGED_ANEW))
