@@ -246,9 +246,10 @@ def test_a_long_stream_without_words_becomes_a_card_and_its_answer_a_message_of_
 def test_the_answer_of_a_stream_that_teams_has_ended_is_told_below(code: str) -> None:
     parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
     answer = streamed("It began and ended.", status="active")
-    parcel = refused(wished_now(parcel, answer, kind=Kind.FINAL), code)
-    _, made = taken(parcel)
+    parcel, made = taken(refused(wished_now(parcel, answer, kind=Kind.FINAL), code))
     assert methods(made) == ["activities.send"]
+    undone = wished_now(parcel, said("Undone.", final=True), kind=Kind.FINAL)
+    assert methods(taken(undone)[1]) == ["activities.update"]
 
 
 def test_a_stream_whose_end_was_not_acknowledged_is_a_message_like_any_other() -> None:
