@@ -148,10 +148,7 @@ class Accounts:
         self, tenant_id: TenantId, *, principal_ids: Sequence[PrincipalId], workspace: str
     ) -> Sequence[str]:
         """Return their accounts in a workspace."""
-        found = [
-            await self._linking.accounts_of(
-                tenant_id, principal_id=one, surface=self._surface, workspace=workspace
-            )
-            for one in principal_ids
-        ]
-        return [account.user for accounts in found for account in accounts]
+        found = await self._linking.accounts_of(
+            tenant_id, principal_ids=principal_ids, surface=self._surface, workspace=workspace
+        )
+        return [account.user for account in found]
