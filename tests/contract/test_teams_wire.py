@@ -602,10 +602,10 @@ async def test_no_answer_is_told_apart_from_a_no(peer: Peer) -> None:
 
 async def test_a_redirection_is_not_followed(peer: Peer) -> None:
     wire = await peer.wire()
-    peer.connector.mishaps.fail("send", status=307)
+    moved = f"{peer.connector.url}/moved/"
     with pytest.raises((WireRefused, WireUnreachable)):
-        await wire.send(peer.to(), MESSAGE)
-    assert len(peer.connector.calls) == 1
+        await wire.send(peer.to(service_url=moved), MESSAGE)
+    assert peer.connector.calls == []
 
 
 # our token
