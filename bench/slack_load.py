@@ -24,7 +24,7 @@ import click
 
 from bench.harness import ROOT, say, table
 from bench.slack_office import Office, office_in
-from bots.slack.actions import APPROVE
+from bots.actions import APPROVE
 from tests.slack.workspace import ALICE, GENERAL
 
 _HEAD = (

@@ -9,8 +9,10 @@ from typing import Final, Protocol
 import structlog
 
 from bots.outbox import Outbox
+from bots.rendering import Told
 from bots.telling import approval_view, run_view
 from bots.views import ApprovalView, RunView, Source, Stage
+from bots.wording import ANSWER_BELOW
 from core.domain.approval import Approval, ApprovalState
 from core.domain.canonical import JsonObject
 from core.domain.delivery import FollowedRun, Kind, Place, Wish
@@ -28,10 +30,9 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _LOOK_SECONDS: Final = 0.4
 _AT_ONCE: Final = 200
 _PIECES: Final = 1000
-_BELOW: Final = "The answer is below."
 
 
-class Surface(Protocol):
+class Surface(Told, Protocol):
     """A surface's own way of saying things, and where; the payloads are its own to read."""
 
     @property
@@ -39,22 +40,16 @@ class Surface(Protocol):
         """The surface's name."""
         ...
 
-    def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
-        """Return what the message of a run should be."""
-        ...
-
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        """Return what the card of a question should be, with buttons where it ``decides``."""
-        ...
-
-    def reminder_payload(self, view: ApprovalView) -> JsonObject:
-        """Return the message that reminds people of a question which waits."""
-        ...
-
     async def places_for(
         self, approval: Approval, *, followed: FollowedRun | None
     ) -> Sequence[PutQuestion]:
         """Return where on the surface the tenant wants an open question to stand."""
+        ...
+
+    async def question_payload(
+        self, view: ApprovalView, *, approval: Approval, put: PutQuestion
+    ) -> JsonObject:
+        """Return what a question's card should be at a place, for those who are asked now."""
         ...
 
 
@@ -184,8 +179,8 @@ class Teller:
                 place=one.place,
                 key=card_key(approval_id, place=one.place),
                 kind=Kind.APPROVAL,
-                payload=self._surfaces[one.place.surface].approval_payload(
-                    view, decides=one.decides
+                payload=await self._surfaces[one.place.surface].question_payload(
+                    view, approval=approval, put=one
                 ),
             )
             for one in places
@@ -232,7 +227,9 @@ def card_key(approval_id: ApprovalId, *, place: Place) -> str:
 
 def _in_two(view: RunView) -> dict[str, RunView]:
     """Return the message that was followed, closed, and the answer beside it."""
-    closed = replace(view, text=_BELOW, problem="", sources=(), undoable=(), asks_feedback=False)
+    closed = replace(
+        view, text=ANSWER_BELOW, problem="", sources=(), undoable=(), asks_feedback=False
+    )
     return {f"run:{view.run_id}": closed, f"run:{view.run_id}:answer": replace(view, lines=())}
 
 

@@ -2,16 +2,27 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 from starlette.routing import BaseRoute
 
+from bots.known_workspaces import RememberedWorkspaces
+from bots.mistakes import mistakes
 from bots.slack.app import Listen, SlackEvents, slack_routes
+from bots.slack.calling import Caller
 from bots.slack.clients import Departures, SlackClients
+from bots.slack.handling import SlackHandling
+from bots.slack.identity import RememberedProfiles, SlackPeople, SlackProfiles
 from bots.slack.install import InstallPages
-from bots.slack.known_workspaces import RememberedWorkspaces
+from bots.slack.listeners import listen
+from bots.slack.placing import SlackPlacing
 from bots.slack.socket_mode import socket_mode
+from bots.slack.surface import SLACK, SlackSurface
+from bots.slack.threads import SlackThreads
 from bots.slack.web import WebApi
+from bots.slack.windows import SlackWindows
+from core.domain.chat import Surface
 from core.errors import Misconfigured
 from core.ports import Clock
 from core.store.chat_installs import StoredInstallStates
@@ -20,6 +31,47 @@ from core.store.database import Database
 from core.store.directory import Directory
 from sallyport.settings import SlackSettings
 from sallyport.signing_in import FrontPages
+from sallyport.surfaces import Common, Front
+
+
+@asynccontextmanager
+async def slack_front(common: Common, pages: FrontPages) -> AsyncGenerator[Front]:
+    """Talk to people in Slack until the block is left."""
+    parts = common.parts
+    async with SlackParts(
+        parts.settings.slack,
+        database=parts.database,
+        directory=parts.directory,
+        workspaces=parts.chat_workspaces,
+        clock=parts.clock,
+    ) as slack:
+        surface = SlackSurface(
+            Caller(slack.clients, workspaces=slack.workspaces),
+            whom=common.whom(Surface.SLACK, workspaces=slack.workspaces),
+        )
+        inbox, outbox = common.inbox(SLACK), common.outbox(surface)
+        profiles = SlackProfiles(slack.clients, workspaces=slack.workspaces)
+        people = SlackPeople(RememberedProfiles(profiles, clock=parts.clock), linking=parts.linking)
+        handling = common.handling(
+            surface,
+            page=surface,
+            outbox=outbox,
+            screens=SlackWindows(slack.clients, workspaces=slack.workspaces),
+            placing=SlackPlacing(),
+            threads=SlackThreads(slack.clients, workspaces=slack.workspaces),
+            people=people,
+            kept=common.arrived,
+        )
+        is_ours = common.our_threads(SLACK)
+        events = slack.events(partial(listen, inbox=inbox, is_ours=is_ours, mistakes=mistakes))
+        async with slack.hearing(events):
+            yield Front(
+                surface=surface,
+                inbox=inbox,
+                outbox=outbox,
+                handle=SlackHandling(handling, departures=slack.departures, members=people),
+                routes=slack.routes(events, pages=pages),
+            )
 
 
 class SlackParts:

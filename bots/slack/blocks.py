@@ -27,7 +27,8 @@ from slack_sdk.models.blocks import (
     SectionBlock,
 )
 
-from bots.slack.text import plain, whole_lines
+from bots.slack.text import plain
+from bots.text import whole_lines
 from core.domain.canonical import JsonObject
 
 Block = JsonObject

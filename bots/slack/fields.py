@@ -1,16 +1,6 @@
-"""A call's arguments as the inputs of a form; ``filled.py`` reads them back.
+"""A call's arguments as the inputs of one of Slack's forms, each of Slack's own kind."""
 
-A tool's schema says which input an argument gets. What an input could not give back exactly as it
-was (too long, or with characters that nobody sees) is written as JSON, or left alone.
-"""
-
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
 from slack_sdk.models.blocks import (
     DatePickerElement,
@@ -22,58 +12,14 @@ from slack_sdk.models.blocks import (
     StaticSelectElement,
 )
 
+from bots.actions import TYPED
+from bots.arguments import LONGEST, Argument, Kind, as_json, kind_for, place_of
 from bots.slack import blocks
-from bots.slack.actions import TYPED
 from bots.slack.blocks import LABEL, Block
-from bots.slack.text import fits, literal, plain
+from bots.slack.text import plain
 from core.domain.canonical import Json, JsonObject
 
-_LONGEST: Final = 3000
-_OPTIONS: Final = 100
 _LINE: Final = 300
-_DIGITS: Final = 15
-_DEEP: Final = 8
-
-
-class Kind(StrEnum):
-    """Which input an argument gets."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
-    YES_NO = "yes_no"
-    CHOICE = "choice"
-    DAY = "day"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
-    """One argument of a tool. ``choices`` are the values that it may have, where they are few."""
-
-    name: str
-    label: str
-    hint: str
-    kind: Kind
-    required: bool
-    nullable: bool
-    longest: int
-    choices: tuple[Json, ...] = ()
-
-    @property
-    def block(self) -> str:
-        """The ``block_id`` of its input: the same for the same name."""
-        return f"arg:{hashlib.sha256(self.name.encode('utf-8', 'surrogatepass')).hexdigest()[:20]}"
-
-
-def arguments_of(schema: JsonObject) -> tuple[Argument, ...]:
-    """Return the arguments of a tool with this input schema, in its order."""
-    required = schema.get("required")
-    needed = set(map(str, required)) if isinstance(required, list | tuple) else set[str]()
-    return tuple(
-        _argument(name, schema=object_of(told), root=schema, required=name in needed)
-        for name, told in object_of(schema.get("properties")).items()
-    )
 
 
 def input_of(argument: Argument, *, arguments: JsonObject) -> Block | None:
@@ -93,100 +39,6 @@ def input_of(argument: Argument, *, arguments: JsonObject) -> Block | None:
         hint=hint,
         optional=optional,
     )
-
-
-def _argument(name: str, *, schema: JsonObject, root: JsonObject, required: bool) -> Argument:
-    meant, nullable = _meant(schema, root=root)
-    description = schema.get("description") or meant.get("description")
-    longest = meant.get("maxLength")
-    choices = meant.get("enum")
-    few = isinstance(choices, list | tuple) and 0 < len(choices) <= _OPTIONS
-    return Argument(
-        name=name,
-        label=_label(name),
-        hint=description if isinstance(description, str) else "",
-        kind=Kind.CHOICE if few else _kind(meant),
-        required=required and not nullable,
-        nullable=nullable,
-        longest=longest if isinstance(longest, int) and 0 < longest <= _LONGEST else _LONGEST,
-        choices=tuple(cast("Sequence[Json]", choices)) if few else (),
-    )
-
-
-def _label(name: str) -> str:
-    words = name[:_LINE].replace("_", " ").strip()
-    return words[:1].upper() + words[1:] or "-"
-
-
-def _meant(schema: JsonObject, *, root: JsonObject) -> tuple[JsonObject, bool]:
-    """Follow references, and look through ``anyOf`` with null; bounded, whatever refers to what."""
-    nullable = False
-    for _ in range(_DEEP):
-        reference, either = schema.get("$ref"), schema.get("anyOf")
-        if isinstance(reference, str):
-            name = reference.removeprefix("#/$defs/")
-            schema = object_of(object_of(root.get("$defs")).get(name))
-        elif isinstance(either, list | tuple):
-            kinds = [object_of(one) for one in cast("Sequence[Json]", either)]
-            others = [one for one in kinds if one.get("type") != "null"]
-            nullable = nullable or len(others) < len(kinds)
-            if len(others) != 1:
-                return {}, nullable
-            schema = others[0]
-        else:
-            break
-    kinds_named = schema.get("type")
-    if isinstance(kinds_named, list | tuple) and "null" in kinds_named:
-        left = [one for one in cast("Sequence[Json]", kinds_named) if one != "null"]
-        return {**schema, "type": left[0] if len(left) == 1 else None}, True
-    return schema, nullable
-
-
-def _kind(schema: JsonObject) -> Kind:
-    match schema.get("type"), schema.get("format"):
-        case "string", "date":
-            return Kind.DAY
-        case "string", _:
-            return Kind.TEXT
-        case "integer", _:
-            return Kind.INTEGER
-        case "number", _:
-            return Kind.NUMBER
-        case "boolean", _:
-            return Kind.YES_NO
-        case _:
-            return Kind.JSON
-
-
-def kind_for(argument: Argument, *, value: Json) -> Kind | None:
-    """Return the kind of input that gives ``value`` back as it is; None where none does."""
-    if value is None or _holds(argument, value=value):
-        return argument.kind
-    return Kind.JSON if _as_json(value) is not None else None
-
-
-def _holds(argument: Argument, *, value: Json) -> bool:
-    match argument.kind, value:
-        case Kind.TEXT, str():
-            return len(value) <= argument.longest and fits(value, limit=_LONGEST) and _seen(value)
-        case Kind.DAY, str():
-            return _is_day(value)
-        case Kind.YES_NO, bool():
-            return True
-        case Kind.INTEGER | Kind.NUMBER, int() | float():
-            return _is_short(value) and (argument.kind is Kind.NUMBER or isinstance(value, int))
-        case kind, _:
-            return kind is Kind.CHOICE and _place(argument, value=value) is not None
-
-
-def _is_short(number: float) -> bool:
-    whole = not isinstance(number, bool) and abs(number) < 10**_DIGITS
-    return whole and "e" not in repr(number)
-
-
-def _seen(value: str) -> bool:
-    """Return whether an input shows every character of ``value``."""
-    return literal(value, limit=2 * _LONGEST).replace("\u2060", "") == value
 
 
 def _element(argument: Argument, *, kind: Kind, value: Json, present: bool) -> JsonObject:
@@ -214,7 +66,7 @@ def _element(argument: Argument, *, kind: Kind, value: Json, present: bool) -> J
             day = value if isinstance(value, str) else None
             return blocks.told(DatePickerElement(action_id=TYPED, initial_date=day))
         case Kind.JSON:
-            return _text(_as_json(value) or "" if present else "", longest=_LONGEST, multiline=True)
+            return _text(as_json(value) or "" if present else "", longest=LONGEST, multiline=True)
 
 
 def _text(value: str, *, longest: int, multiline: bool) -> JsonObject:
@@ -230,10 +82,10 @@ def _text(value: str, *, longest: int, multiline: bool) -> JsonObject:
 
 def _choice(argument: Argument, *, value: Json, present: bool) -> JsonObject:
     options = [
-        _option(one if isinstance(one, str) else _as_json(one) or "-", value=str(at))
+        _option(one if isinstance(one, str) else as_json(one) or "-", value=str(at))
         for at, one in enumerate(argument.choices)
     ]
-    place = _place(argument, value=value) if present else None
+    place = place_of(argument, value=value) if present else None
     return blocks.told(
         StaticSelectElement(
             action_id=TYPED,
@@ -245,30 +97,3 @@ def _choice(argument: Argument, *, value: Json, present: bool) -> JsonObject:
 
 def _option(text: str, *, value: str) -> Option:
     return Option(text=PlainTextObject(text=plain(text, limit=LABEL), emoji=False), value=value)
-
-
-def _place(argument: Argument, *, value: Json) -> int | None:
-    told = _as_json(value)
-    places = [at for at, one in enumerate(argument.choices) if _as_json(one) == told]
-    return places[0] if places and told is not None else None
-
-
-def _as_json(value: Json) -> str | None:
-    """Return ``value`` as JSON in ASCII, so that every character is seen; None if too long."""
-    try:
-        told = json.dumps(value, ensure_ascii=True, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return told if len(told) <= _LONGEST else None
-
-
-def _is_day(value: str) -> bool:
-    try:
-        return date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
-
-
-def object_of(value: Json) -> JsonObject:
-    """Return ``value`` where it is an object; an empty one where it is anything else."""
-    return value if isinstance(value, Mapping) else {}

@@ -7,8 +7,8 @@ from typing import Final, Protocol, cast
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
+from bots.arrivals import Submission, kept
 from bots.slack import reading
-from bots.slack.arrivals import Submission, kept
 from bots.slack.manifest import ASK_SHORTCUT, COMMAND
 from bots.slack.reading import Reading, Sender
 from core.domain.canonical import JsonObject

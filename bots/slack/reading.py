@@ -7,7 +7,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from bots.slack.arrivals import (
+from bots.arrivals import (
+    TEXT,
     Click,
     Command,
     Gone,
@@ -15,10 +16,10 @@ from bots.slack.arrivals import (
     Home,
     LeftPerson,
     Message,
+    Reading,
     Shortcut,
     Stopped,
     Submission,
-    is_direct,
 )
 from bots.slack.payloads import (
     ChangedBody,
@@ -33,10 +34,9 @@ from bots.slack.payloads import (
     StopBody,
     SubmissionBody,
 )
+from bots.slack.placing import is_direct
 from core.domain.canonical import storable
 
-TEXT: Final = 50_001
-"""As much of a text is kept as it takes to see that it is longer than a task may be."""
 _STAMP: Final = re.compile(r"[0-9]{1,10}\.[0-9]{6}", re.ASCII)
 _SAID: Final = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 _MARKUP: Final = re.compile(r"<([^<>\s|][^<>|]{0,3000})(?:\|([^<>]{0,3000}))?>")
@@ -48,18 +48,6 @@ class Sender:
 
     workspace: str
     bot_user: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A row for the inbox. With ``thread`` set it is for us only where we are in that thread."""
-
-    conversation: str
-    position: str
-    external_id: str
-    happening: Happening
-    urgent: bool = False
-    thread: str | None = None
 
 
 def event(body: object, *, sender: Sender) -> Reading | None:
@@ -170,6 +158,7 @@ def shortcut(body: object, *, sender: Sender) -> Reading | None:
             thread=said.message.thread_ts or said.message.ts,
             text=plain_text(said.message.text, bot_user=sender.bot_user),
             author=said.message.user,
+            at=moment_of(said.message.ts),
             trigger=said.trigger_id,
         ),
     )

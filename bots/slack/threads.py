@@ -6,8 +6,8 @@ from typing import Final
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bots.asking import Said
 from bots.outbox import ApiCall, Took
-from bots.slack.asking import Said
 from bots.slack.calling import Clients, called
 from bots.slack.reading import moment_of, plain_text
 from bots.slack.windows import KnownWorkspaces

@@ -30,7 +30,7 @@ class SlackWindows:
         self._clients = clients
         self._workspaces = workspaces
 
-    async def open(self, workspace: str, trigger: str, view: JsonObject) -> bool:
+    async def open(self, workspace: str, trigger: str, form: JsonObject) -> bool:
         """Open a form for whoever's click gave the trigger; False where it did not open.
 
         Raises:
@@ -40,9 +40,13 @@ class SlackWindows:
         if found is None:
             return False
         client = await self._clients.client_for(found)
-        arguments: JsonObject = {"trigger_id": trigger, "view": view}
+        arguments: JsonObject = {"trigger_id": trigger, "view": form}
         outcome = await called(client, ApiCall(method="views.open", arguments=arguments))
         if isinstance(outcome, Took) or outcome.code in _OPENED_BEFORE:
             return True
         _log.info("slack.form_not_opened", workspace=workspace, code=outcome.code)
+        return False
+
+    async def tell(self, workspace: str, trigger: str, note: JsonObject) -> bool:  # noqa: ARG002
+        """Return False: what is not asked in Slack is told in a message."""
         return False

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import update
 
-from bots.slack import actions
-from bots.slack.arrivals import Click, kept
-from bots.slack.fields import arguments_of
+from bots import actions
+from bots.arguments import arguments_of
+from bots.arrivals import Click, kept
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope
 from core.domain.canonical import JsonObject
 from core.domain.principal import Role

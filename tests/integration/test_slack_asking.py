@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from bots.slack.arrivals import Gone, Home, LeftPerson, Message, Stopped
-from bots.slack.asking import Said
-from bots.slack.our_threads import OurThreads
+from bots.arrivals import Gone, Home, LeftPerson, Message, Stopped
+from bots.asking import Said
+from bots.our_threads import OurThreads
 from core.domain.delivery import Arrival, Kind
 from core.domain.quoted import Speaker
 from core.domain.run import RunStatus
@@ -255,7 +255,7 @@ async def test_a_refusal_of_what_begins_no_thread_is_whispered_to_the_channel(de
 
 async def test_a_thread_is_ours_once_something_was_asked_there(desk: Desk) -> None:
     directory = ChatDirectory(desk.world.assembly.database)
-    ours = OurThreads(directory, following=desk.following, arrived=desk.inbox)
+    ours = OurThreads(directory, surface="slack", following=desk.following, arrived=desk.inbox)
     address = f"{CHANNEL}/{THREAD}"
     assert not await ours(TEAM, address)
     await desk.says("What is late?")
@@ -266,7 +266,7 @@ async def test_a_thread_is_ours_once_something_was_asked_there(desk: Desk) -> No
 
 async def test_a_reply_may_come_before_what_it_replies_to_has_been_handled(desk: Desk) -> None:
     directory = ChatDirectory(desk.world.assembly.database)
-    ours = OurThreads(directory, following=desk.following, arrived=desk.inbox)
+    ours = OurThreads(directory, surface="slack", following=desk.following, arrived=desk.inbox)
     address = f"{CHANNEL}/{THREAD}"
     waiting = Arrival(
         id=uuid4(),

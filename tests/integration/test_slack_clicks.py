@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from bots.slack import actions
-from bots.slack.arrivals import Home, Shortcut
-from bots.slack.home_view import OFTEN
+from bots import actions
+from bots.arrivals import Home, Shortcut
+from bots.homes import OFTEN
+from bots.slack.reading import moment_of
 from core.domain.approval import ApprovalState
 from core.domain.delivery import Kind
 from core.domain.quoted import Speaker
@@ -287,6 +288,7 @@ def a_shortcut(text: str, *, by: str = ALICE) -> Shortcut:
         thread=THREAD,
         text=text,
         author="U0EVE",
+        at=moment_of(THREAD),
         trigger="trigger",
     )
 

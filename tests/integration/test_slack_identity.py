@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bots import actions
+from bots.arrivals import Home
 from bots.linking import Linking
-from bots.slack import actions
 from bots.slack.identity import LEFT, RememberedProfiles, SlackPeople, SlackProfiles, Visitor
 from bots.slack.linked import SlackTeller
 from core.domain.account import Account, AccountLink, Linked
@@ -111,8 +112,12 @@ class Acme:
 
     async def who(self, user: str = "U0ALICE", *, user_team: str = "") -> Visitor:
         return await self.people.who(
-            self.alice.tenant_id, workspace=WORKSPACE, user=user, user_team=user_team
+            self.alice.tenant_id, workspace=WORKSPACE, deed=looks(user, team=user_team)
         )
+
+
+def looks(user: str, *, team: str = "") -> Home:
+    return Home(user=user, user_team=team, tab="home")
 
 
 @pytest.fixture
@@ -289,7 +294,7 @@ async def test_where_nobody_answers_nobody_has_rights(acme: Acme) -> None:
 async def test_another_companys_workspace_is_not_there(acme: Acme, database: Database) -> None:
     other = await make_tenant(database, "globex")
     with pytest.raises(NotFound):
-        await acme.people.who(other.id, workspace=WORKSPACE, user="U0ALICE")
+        await acme.people.who(other.id, workspace=WORKSPACE, deed=looks("U0ALICE"))
 
 
 async def test_a_confirmed_email_alone_says_who_somebody_is_where_the_tenant_says_so(
@@ -311,11 +316,11 @@ async def test_a_confirmed_email_alone_says_who_somebody_is_where_the_tenant_say
     trusted = account_of("U0ALICE", workspace="T0TRUSTED")
     acme.slack.users["U0ALICE"] |= {"team_id": "T0TRUSTED", "is_email_confirmed": False}
     acme.slack.workspace = _moved(acme.slack.workspace, trusted.workspace)
-    visitor = await acme.people.who(tenant_id, workspace="T0TRUSTED", user="U0ALICE")
+    visitor = await acme.people.who(tenant_id, workspace="T0TRUSTED", deed=looks("U0ALICE"))
     assert visitor.person is None
     acme.slack.users["U0ALICE"]["is_email_confirmed"] = True
     acme.clock.move(seconds=60)
-    visitor = await acme.people.who(tenant_id, workspace="T0TRUSTED", user="U0ALICE")
+    visitor = await acme.people.who(tenant_id, workspace="T0TRUSTED", deed=looks("U0ALICE"))
     assert visitor.person == acme.alice
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bots.slack import actions
+from bots import actions
 from bots.slack.manifest import BOT_SCOPES, EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
 from tests.loopback import http_client
 from tests.outside import Npm

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Executable, func, select
 
-from bots.slack import actions
+from bots import actions
 from core.store.chat_tables import inbox, outbox
 from core.store.tables import runs
 from tests.databases import Urls

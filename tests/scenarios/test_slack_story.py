@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bots.slack import actions
+from bots import actions
 from tests.databases import Urls
 from tests.slack.office import Office, office_on
 from tests.slack.workspace import ALICE, BOB, GENERAL, Message

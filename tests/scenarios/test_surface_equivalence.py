@@ -11,7 +11,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from sqlalchemy import select
 
-from bots.slack import actions
+from bots import actions
 from core.domain.ids import RunId
 from core.domain.principal import Audience, Caller
 from core.domain.run import Run

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from bots.slack import actions
-from bots.slack.arrivals import Click, Command, Happening, Home, Message, Submission, kept
-from bots.slack.asking import Asking, Said
-from bots.slack.cards import approval_card
-from bots.slack.clicks import Clicks
-from bots.slack.commands import Commands
-from bots.slack.handling import Handling
-from bots.slack.home_view import Homes
+from bots import actions
+from bots.arrivals import Click, Command, Happening, Home, Message, Submission, kept
+from bots.asking import Asking, Said
+from bots.clicks import Clicks
+from bots.commands import Commands
+from bots.handling import Handling
+from bots.homes import Homes
+from bots.questions import Questions
+from bots.slack.handling import SlackHandling
 from bots.slack.identity import Profile, RememberedProfiles, SlackPeople
-from bots.slack.messages import run_message
-from bots.slack.questions import Questions
-from bots.slack.visit import Answering
-from bots.views import ApprovalView, RunView
+from bots.slack.placing import SlackPlacing
+from bots.slack.rendering import SlackRendering
+from bots.visit import Answering
 from core.domain.account import Account
 from core.domain.approval import Approval
 from core.domain.canonical import Json, JsonObject, canonical_json
@@ -83,11 +83,15 @@ class Slack:
     said_before: Sequence[Said] = ()
     is_too_late: bool = False
 
-    async def open(self, workspace: str, trigger: str, view: JsonObject) -> bool:
+    async def open(self, workspace: str, trigger: str, form: JsonObject) -> bool:
         assert (workspace, trigger) == (TEAM, "trigger")
         if not self.is_too_late:
-            self.forms.append(view)
+            self.forms.append(form)
         return not self.is_too_late
+
+    async def tell(self, workspace: str, trigger: str, note: JsonObject) -> bool:
+        assert (workspace, trigger, bool(note)) == (TEAM, "trigger", True)
+        return False
 
     async def said(
         self, workspace: str, *, channel: str, thread: str, before: str, limit: int
@@ -111,16 +115,6 @@ class Slack:
             is_guest=account.user == GUEST,
             is_stranger=account.user == STRANGER,
         )
-
-
-class Rendering:
-    """The cards that people see."""
-
-    def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
-        return {**run_message(view), "asker": asker}
-
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        return approval_card(view, with_buttons=decides)
 
 
 class Departed:
@@ -156,13 +150,14 @@ class Desk:
         self.following = StoredFollowing(assembly.database)
         self.handling = self._handling(assembly)
 
-    def _handling(self, assembly: Assembly) -> Handling:
+    def _handling(self, assembly: Assembly) -> SlackHandling:
+        rendering = SlackRendering()
         answering = Answering(
             self.app,
             following=self.following,
             outbox=self.outbox,
-            windows=self.slack,
-            rendering=Rendering(),
+            screens=self.slack,
+            rendering=rendering,
         )
         switching = Switching(
             toolbox=assembly.toolbox,
@@ -174,20 +169,23 @@ class Desk:
         )
         homes = Homes(self.app, tools=switching, pages_url=PAGES)
         profiles = RememberedProfiles(self.slack, clock=assembly.clock)
-        return Handling(
+        people = SlackPeople(profiles, linking=self.linking)
+        handling = Handling(
             answering,
             asking=Asking(answering, threads=self.slack),
             questions=Questions(answering, schemas=switching, pages_url=PAGES),
             clicks=Clicks(answering, switches=switching, links=self.linking),
             commands=Commands(answering, homes=homes, kept=self.inbox),
             homes=homes,
-            people=SlackPeople(profiles, linking=self.linking),
+            page=rendering,
+            placing=SlackPlacing(),
+            people=people,
             offers=self.linking,
-            departures=self.departed,
             companies=assembly.people,
             outbox=self.outbox,
             pages_url=PAGES,
         )
+        return SlackHandling(handling, departures=self.departed, members=people)
 
     async def link(self, user: str, person: Principal) -> None:
         """Make an account somebody's."""

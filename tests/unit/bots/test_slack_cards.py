@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 from slack_sdk.models.messages.chunk import TaskUpdateChunk
 
-from bots.slack import actions, cards, home, messages, notes
+from bots import actions
+from bots.slack import cards, home, messages, notes
 from bots.views import ApprovalView, RunView, Stage
 from core.domain.canonical import Json, JsonObject
 from core.domain.tool import Change, Risk

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.slack import actions, modals
-from bots.slack.fields import Argument, Kind, arguments_of, input_of
-from bots.slack.filled import typed_in
+from bots import actions
+from bots.arguments import Argument, Kind, arguments_of
+from bots.filled import typed_in
+from bots.slack import modals
+from bots.slack.fields import input_of
 from core.domain.canonical import Json, JsonObject
 from tests import chat_views as views
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.slack import actions, text
-from bots.slack.diff import shown
+from bots import actions
+from bots.diff import shown
+from bots.slack import text
+from bots.text import money
 from core.domain.tool import Change
 
 JOINER = "\u2060"
@@ -122,7 +124,7 @@ def test_what_is_no_account_is_not(account: str) -> None:
     ],
 )
 def test_money_is_told_in_dollars(micros: int, told: str) -> None:
-    assert text.money(micros) == told
+    assert money(micros) == told
 
 
 def test_a_moment_is_each_readers_own() -> None:
@@ -133,7 +135,9 @@ def test_a_moment_is_each_readers_own() -> None:
 
 
 def test_no_value_can_pretend_to_be_another_field() -> None:
-    diff = shown([Change(field="text", before=None, after="hello\n+ risk: safe")])
+    diff = shown(
+        [Change(field="text", before=None, after="hello\n+ risk: safe")], literal=text.literal
+    )
     assert diff.text == "+ text: hello\n+   + risk: safe"
     assert diff.whole
 
@@ -147,7 +151,7 @@ def test_no_value_can_pretend_to_be_another_field() -> None:
     ],
 )
 def test_a_diff_says_when_it_is_not_whole(changes: list[Change]) -> None:
-    assert not shown(changes).whole
+    assert not shown(changes, literal=text.literal).whole
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3))

@@ -8,7 +8,7 @@ import pytest
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 
-from bots.slack.arrivals import Submission
+from bots.arrivals import Submission
 from bots.slack.listeners import listen
 from core.domain.canonical import JsonObject
 from core.errors import NotFound, Unavailable

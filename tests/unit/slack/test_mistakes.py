@@ -2,9 +2,9 @@
 
 import pytest
 
-from bots.slack.actions import ASK_FORM, ASKED, DENY_FORM, EDIT_FORM, FEEDBACK_FORM, REASON
-from bots.slack.arrivals import Submission
-from bots.slack.mistakes import mistakes
+from bots.actions import ASK_FORM, ASKED, DENY_FORM, EDIT_FORM, FEEDBACK_FORM, REASON
+from bots.arrivals import Submission
+from bots.mistakes import mistakes
 
 
 @pytest.mark.parametrize(

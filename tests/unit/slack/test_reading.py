@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from bots.slack import reading
-from bots.slack.arrivals import (
+from bots.arrivals import (
     Click,
     Gone,
     Home,
@@ -17,6 +16,7 @@ from bots.slack.arrivals import (
     kept,
     told,
 )
+from bots.slack import reading
 from bots.slack.reading import Reading, Sender, plain_text
 from tests.unit.slack.payloads import (
     ALICE,
