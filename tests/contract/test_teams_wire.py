@@ -211,6 +211,7 @@ async def test_a_token_that_says_something_else_is_refused(
         "https://evil.trafficmanager.net/amer/",
         "https://evilbotframework.com/",
         "https://smba.trafficmanager.net@evil.example/",
+        "https://evil@smba.trafficmanager.net/amer/",
         "https://smba.trafficmanager.net:8443/amer/",
         "https://smba.trafficmanager.net/amer/?x=",
         "https://smba.trafficmanager.net/{amer}/",
