@@ -33,7 +33,7 @@ class Limits:
         self._clock = clock
         self._began = clock.monotonic()
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
-        self._paused_until: dict[str, float] = {}
+        self._paused_until: dict[tuple[str, str], float] = {}
 
     def seconds_until(self, *uses: tuple[str, str]) -> float:
         """Return how long until all of these may be used: a rate's name, and whose it is.
@@ -51,12 +51,15 @@ class Limits:
             if bucket is not None:
                 bucket.tokens -= 1
 
-    def pause(self, name: str, *, seconds: float) -> None:
-        """Have a rate rest, as the platform has asked."""
-        self._paused_until[name] = self._clock.monotonic() + seconds
+    def pause(self, use: tuple[str, str], *, seconds: float) -> None:
+        """Have one use rest, as the platform has asked; of nobody's in particular: all of them."""
+        now = self._clock.monotonic()
+        resting = {one: until for one, until in self._paused_until.items() if until > now}
+        self._paused_until = {**resting, use: now + seconds}
 
     def _wait(self, use: tuple[str, str], *, now: float) -> float:
-        rest = max(0.0, self._paused_until.get(use[0], now) - now)
+        until = max(self._paused_until.get(one, now) for one in (use, (use[0], "")))
+        rest = max(0.0, until - now)
         bucket = self._bucket(use, now=now)
         if bucket is None or bucket.tokens >= 1:
             return rest

@@ -80,11 +80,16 @@ class Linking:
         return await self._links.person(tenant_id, account=account)
 
     async def accounts_of(
-        self, tenant_id: TenantId, *, principal_id: PrincipalId, surface: str, workspace: str
+        self,
+        tenant_id: TenantId,
+        *,
+        principal_ids: Sequence[PrincipalId],
+        surface: str,
+        workspace: str,
     ) -> tuple[Account, ...]:
-        """Return a person's accounts in a workspace, the longest linked first."""
+        """Return people's accounts in a workspace, the longest linked first."""
         return await self._links.accounts_of(
-            tenant_id, principal_id=principal_id, surface=surface, workspace=workspace
+            tenant_id, principal_ids=principal_ids, surface=surface, workspace=workspace
         )
 
     async def page(

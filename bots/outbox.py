@@ -62,7 +62,7 @@ class Later:
 
     code: str
     seconds: float | None = None
-    rate: str | None = None
+    rate: Use | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

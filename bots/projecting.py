@@ -9,10 +9,12 @@ from typing import Final, Protocol
 import structlog
 
 from bots.outbox import Outbox
-from bots.rendering import Cards
+from bots.rendering import Told
 from bots.telling import approval_view, run_view
 from bots.views import ApprovalView, RunView, Source, Stage
+from bots.wording import ANSWER_BELOW
 from core.domain.approval import Approval, ApprovalState
+from core.domain.canonical import JsonObject
 from core.domain.delivery import FollowedRun, Kind, Place, Wish
 from core.domain.ids import ApprovalId, RunId, TenantId
 from core.domain.run import Run
@@ -28,10 +30,9 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _LOOK_SECONDS: Final = 0.4
 _AT_ONCE: Final = 200
 _PIECES: Final = 1000
-_BELOW: Final = "The answer is below."
 
 
-class Surface(Cards, Protocol):
+class Surface(Told, Protocol):
     """A surface's own way of saying things, and where; the payloads are its own to read."""
 
     @property
@@ -43,6 +44,12 @@ class Surface(Cards, Protocol):
         self, approval: Approval, *, followed: FollowedRun | None
     ) -> Sequence[PutQuestion]:
         """Return where on the surface the tenant wants an open question to stand."""
+        ...
+
+    async def question_payload(
+        self, view: ApprovalView, *, approval: Approval, put: PutQuestion
+    ) -> JsonObject:
+        """Return what a question's card should be at a place, for those who are asked now."""
         ...
 
 
@@ -172,8 +179,8 @@ class Teller:
                 place=one.place,
                 key=card_key(approval_id, place=one.place),
                 kind=Kind.APPROVAL,
-                payload=self._surfaces[one.place.surface].approval_payload(
-                    view, decides=one.decides
+                payload=await self._surfaces[one.place.surface].question_payload(
+                    view, approval=approval, put=one
                 ),
             )
             for one in places
@@ -220,7 +227,9 @@ def card_key(approval_id: ApprovalId, *, place: Place) -> str:
 
 def _in_two(view: RunView) -> dict[str, RunView]:
     """Return the message that was followed, closed, and the answer beside it."""
-    closed = replace(view, text=_BELOW, problem="", sources=(), undoable=(), asks_feedback=False)
+    closed = replace(
+        view, text=ANSWER_BELOW, problem="", sources=(), undoable=(), asks_feedback=False
+    )
     return {f"run:{view.run_id}": closed, f"run:{view.run_id}:answer": replace(view, lines=())}
 
 

@@ -14,19 +14,23 @@ from core.domain.ids import RunId
 from core.errors import SallyportError
 
 
-class Cards(Protocol):
-    """What a place reads of runs and questions, and goes on reading while they change."""
+class Told(Protocol):
+    """What a place reads that looks the same wherever it is."""
 
     def run_payload(self, view: RunView, *, asker: str) -> JsonObject:
         """Return what the message of a run should be."""
         ...
 
-    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
-        """Return what the card of a question should be, with buttons where it ``decides``."""
-        ...
-
     def reminder_payload(self, view: ApprovalView) -> JsonObject:
         """Return the message that reminds people of a question which waits."""
+        ...
+
+
+class Cards(Told, Protocol):
+    """What a place reads of runs and questions, and goes on reading while they change."""
+
+    def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
+        """Return what the card of a question should be, with buttons where it ``decides``."""
         ...
 
 

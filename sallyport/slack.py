@@ -22,6 +22,7 @@ from bots.slack.surface import SLACK, SlackSurface
 from bots.slack.threads import SlackThreads
 from bots.slack.web import WebApi
 from bots.slack.windows import SlackWindows
+from core.domain.chat import Surface
 from core.errors import Misconfigured
 from core.ports import Clock
 from core.store.chat_installs import StoredInstallStates
@@ -30,7 +31,7 @@ from core.store.database import Database
 from core.store.directory import Directory
 from sallyport.settings import SlackSettings
 from sallyport.signing_in import FrontPages
-from sallyport.surfaces import Accounts, Common, Front
+from sallyport.surfaces import Common, Front
 
 
 @asynccontextmanager
@@ -46,9 +47,7 @@ async def slack_front(common: Common, pages: FrontPages) -> AsyncGenerator[Front
     ) as slack:
         surface = SlackSurface(
             Caller(slack.clients, workspaces=slack.workspaces),
-            workspaces=slack.workspaces,
-            people=common,
-            accounts=Accounts(parts, surface=SLACK),
+            whom=common.whom(Surface.SLACK, workspaces=slack.workspaces),
         )
         inbox, outbox = common.inbox(SLACK), common.outbox(surface)
         profiles = SlackProfiles(slack.clients, workspaces=slack.workspaces)

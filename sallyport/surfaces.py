@@ -17,8 +17,10 @@ from bots.outbox import Outbox, Platform
 from bots.questions import Questions
 from bots.rendering import Page, Rendering
 from bots.visit import Answering, Placing, Screens
+from bots.whom import TenantWorkspaces, Whom
 from core.app import App
 from core.domain.approval import Approval
+from core.domain.chat import Surface
 from core.domain.delivery import Arrival
 from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Principal
@@ -124,6 +126,11 @@ class Common:
             outbox=outbox,
         )
 
+    def whom(self, surface: Surface, *, workspaces: TenantWorkspaces) -> Whom:
+        """Return who knows whom a surface's questions are put to."""
+        accounts = Accounts(self.parts, surface=surface.value)
+        return Whom(surface, workspaces=workspaces, people=self, accounts=accounts)
+
     async def eligible(self, approval: Approval) -> Sequence[Principal]:
         """Return the people who may answer a question as they stand now."""
         return await self.app.whom_to_ask(approval)
@@ -141,10 +148,7 @@ class Accounts:
         self, tenant_id: TenantId, *, principal_ids: Sequence[PrincipalId], workspace: str
     ) -> Sequence[str]:
         """Return their accounts in a workspace."""
-        found = [
-            await self._linking.accounts_of(
-                tenant_id, principal_id=one, surface=self._surface, workspace=workspace
-            )
-            for one in principal_ids
-        ]
-        return [account.user for accounts in found for account in accounts]
+        found = await self._linking.accounts_of(
+            tenant_id, principal_ids=principal_ids, surface=self._surface, workspace=workspace
+        )
+        return [account.user for account in found]

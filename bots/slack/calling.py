@@ -151,7 +151,7 @@ def _refused(answer: _Answer, *, call: ApiCall) -> Outcome:
     told = _plain(answer)
     code = str(told.get("error") or f"http_{answer.status_code}")[:100]
     if answer.status_code == _TOO_MANY or code in _LIMITS:
-        return Later(code="ratelimited", seconds=_wait(answer.headers), rate=call.method)
+        return Later(code="ratelimited", seconds=_wait(answer.headers), rate=(call.method, ""))
     if answer.status_code >= _BROKEN or code in _PASSING:
         return Later(code=code)
     return Never(code=code)

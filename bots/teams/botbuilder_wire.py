@@ -15,12 +15,17 @@ from typing import Any, ClassVar, Final, Protocol, Self, cast
 
 import httpx2
 from botbuilder.core import CloudAdapterBase, TurnContext
-from botbuilder.schema import Activity, ConversationAccount, ConversationParameters
+from botbuilder.schema import (
+    Activity,
+    ConversationAccount,
+    ConversationParameters,
+)
 from botframework.connector.aio import ConnectorClient
 from botframework.connector.auth import (
     BotFrameworkAuthenticationFactory,
     JwtTokenExtractor,
     ManagedIdentityAppCredentials,
+    MicrosoftAppCredentials,
     PasswordServiceClientCredentialFactory,
 )
 from botframework.connector.bot_framework_sdk_client_async import (
@@ -40,6 +45,7 @@ from bots.teams.wire import (
     WireUnreachable,
     is_nobody,
     member_of,
+    new_personal,
     refusal,
 )
 from core.domain.canonical import JsonObject
@@ -65,7 +71,7 @@ class _Made(Protocol):
 class _Told(Protocol):
     """An answer of the SDK's, with what it was made of."""
 
-    response: AsyncClientResponse
+    response: httpx2.Response
 
 
 class _Conversations(Protocol):
@@ -127,14 +133,7 @@ class BotBuilderWire:
 
     async def create(self, *, service_url: str, tenant: str, user: str) -> str:
         """Return the personal conversation with a user."""
-        wanted = _VerbatimParameters(
-            {
-                "isGroup": False,
-                "members": [{"id": user}],
-                "tenantId": tenant,
-                "channelData": {"tenant": {"id": tenant}},
-            }
-        )
+        wanted = _VerbatimParameters(new_personal(tenant=tenant, user=user))
         made = await self._conversations(service_url).create_conversation(wanted)
         return made.id
 
@@ -148,7 +147,7 @@ class BotBuilderWire:
                 return None
             raise
         # Its model of a member lacks most of what Teams tells.
-        return member_of(cast("JsonObject", json.loads(found.response.body())))
+        return member_of(cast("JsonObject", json.loads(found.response.content)))
 
     def _conversations(self, service_url: str) -> _Conversations:
         return cast("_Conversations", self._connectors.at(service_url).conversations)
@@ -247,7 +246,7 @@ class _Connectors:
         self, registration: Registration, *, proof: Proof, http: httpx2.AsyncClient
     ) -> None:
         self._registration = registration
-        self._policy = _Shown(proof)
+        self._proof = proof
         self._sender = _Sender(http)
         self._known: OrderedDict[str, ConnectorClient] = OrderedDict()
 
@@ -264,11 +263,12 @@ class _Connectors:
 
     def _made(self, url: str) -> ConnectorClient:
         # Its own pipeline follows redirections, tries again by itself, and blocks a thread a call.
-        configuration = BotFrameworkConnectorConfiguration(self._policy, url)
+        nobody = MicrosoftAppCredentials.empty()
+        configuration = BotFrameworkConnectorConfiguration(nobody, url)
         configuration.custom_pipeline = AsyncPipeline(
-            [configuration.user_agent_policy, self._policy, RawDeserializer()], self._sender
+            [configuration.user_agent_policy, _Shown(self._proof), RawDeserializer()], self._sender
         )
-        return ConnectorClient(self._policy, custom_configuration=configuration)
+        return ConnectorClient(nobody, custom_configuration=configuration)
 
 
 class _Shown(AsyncHTTPPolicy[_Anything, _Anything]):
@@ -348,7 +348,7 @@ class _Verbatim(Activity):
 
 
 class _VerbatimParameters(ConversationParameters):
-    """What to create a conversation with, sent as it is: the SDK's sends a bot that is nobody."""
+    """What to create a conversation with, sent as it is: the SDK's own writes ``tenantID``."""
 
     _attribute_map: ClassVar = _AS_IT_IS
 

@@ -1,10 +1,10 @@
 """The way back to conversations: where each was, as it was said with what somebody did there."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from bots.teams.arrivals import Seen
+from bots.teams.references import References
 from bots.teams.wire import Reference
 from core.domain.chat import ChatReference, Surface
 from core.domain.delivery import Arrival
@@ -15,36 +15,10 @@ _AGAIN_SECONDS: Final = 3600.0
 _MOST: Final = 10_000
 
 
-class StoredReferences(Protocol):
-    """Where references are kept."""
-
-    async def keep(self, reference: ChatReference) -> None:
-        """Keep a reference, in place of an older one of the same address."""
-        ...
-
-    async def of(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str, addresses: Sequence[str]
-    ) -> tuple[ChatReference, ...]:
-        """Return those of these addresses that there are."""
-        ...
-
-    async def newest(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str
-    ) -> ChatReference | None:
-        """Return the one of a workspace that was seen last."""
-        ...
-
-    async def forget(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str, address: str
-    ) -> bool:
-        """Forget a reference; False where there was none."""
-        ...
-
-
 class Conversations:
     """Notes where things happen, and knows the way there afterwards."""
 
-    def __init__(self, stored: StoredReferences, *, clock: Clock) -> None:
+    def __init__(self, stored: References, *, clock: Clock) -> None:
         """Take where references are kept."""
         self._stored = stored
         self._clock = clock
@@ -92,6 +66,13 @@ class Conversations:
             return None
         newest = await self._stored.newest(tenant_id, surface=Surface.TEAMS, workspace=workspace)
         return _reference(newest, conversation=conversation) if newest else None
+
+    async def known_as(self, tenant_id: TenantId, *, workspace: str, user: str) -> str:
+        """Return Teams' own id of somebody; empty where nobody has seen them."""
+        found = await self._stored.of(
+            tenant_id, surface=Surface.TEAMS, workspace=workspace, addresses=[f"@{user}/"]
+        )
+        return found[0].mri if found else ""
 
     async def _note_person(self, arrival: Arrival, seen: Seen) -> None:
         """Keep somebody's own id of Teams', and their own chat with us once they were in it."""

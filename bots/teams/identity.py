@@ -52,6 +52,10 @@ class References(Protocol):
         """Return how to reach a conversation; None where nobody was seen there."""
         ...
 
+    async def known_as(self, tenant_id: TenantId, *, workspace: str, user: str) -> str:
+        """Return Teams' own id of somebody; empty where nobody has seen them."""
+        ...
+
 
 class _Member(BaseModel):
     """A member as Teams tells of one. What is not said counts against the account."""
@@ -151,8 +155,11 @@ class TeamsPeople:
         )
         if place is None:
             return None
+        known = await self._references.known_as(
+            tenant_id, workspace=account.workspace, user=account.user
+        )
         try:
-            member = await self._wire.member(place, user=account.user)
+            member = await self._wire.member(place, user=known or account.user)
         except WireRefused as error:
             raise Unavailable("teams_unavailable", detail=error.code) from error
         except WireUnreachable as error:

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from core.domain.canonical import Json, JsonObject
 
-MESSAGES_PATH: Final = "/api/messages"
 TAB_PATH: Final = "/teams/tab"
 
 ASK_SHORTCUT: Final = "ask_about_this"

@@ -107,4 +107,4 @@ def not_signed(detail: str) -> Unauthenticated:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float)

@@ -26,6 +26,7 @@ from bots.teams.wire import (
     WireUnreachable,
     is_nobody,
     member_of,
+    new_personal,
     refusal,
 )
 from core.domain.canonical import JsonObject
@@ -61,15 +62,14 @@ _MOST_SERVICES: Final = 100
 _UNAUTHORIZED: Final = 401
 _NO_ID: Final = "DO_NOT_USE_PLACEHOLDER_ID"
 
-# It logs what is wrong with a token, and the addresses in it.
-logging.getLogger("microsoft_teams").setLevel(logging.CRITICAL)
-
 
 class TeamsSdkWire:
     """The port to Teams on microsoft-teams-apps. Open within ``async with``."""
 
     def __init__(self, registration: Registration, *, clock: Clock) -> None:
         """Take who we are at Microsoft."""
+        # As errors it logs what is wrong with a token, and the addresses in it.
+        logging.getLogger("microsoft_teams").setLevel(logging.CRITICAL)
         addresses, egress = registration.addresses, registration.egress()
         self._registration = registration
         self._keys = SigningKeys(
@@ -120,14 +120,7 @@ class TeamsSdkWire:
 
     async def create(self, *, service_url: str, tenant: str, user: str) -> str:
         """Return the personal conversation with a user."""
-        wanted = CreateConversationParams.model_validate(
-            {
-                "isGroup": False,
-                "members": [{"id": user}],
-                "tenantId": tenant,
-                "channelData": {"tenant": {"id": tenant}},
-            }
-        )
+        wanted = CreateConversationParams.model_validate(new_personal(tenant=tenant, user=user))
         service = self._service(service_url)
         with self._refusals():
             made = await service.create(wanted)
@@ -244,7 +237,11 @@ def _verbatim(activity: JsonObject) -> _Verbatim:
 
 def _client(proof: Proof) -> Client:
     """Return the SDK's HTTP client on a pool without redirections, and without proxies."""
+    log = logging.getLogger("httpx")
+    level = log.level
     client = Client(ClientOptions(token=proof.token))
+    # It opens that log for all of the process, where each request is written down.
+    log.setLevel(level)
     client.http = httpx.AsyncClient(
         timeout=_SECONDS,
         limits=httpx.Limits(max_connections=_CONNECTIONS),

@@ -60,16 +60,24 @@ class StoredLinks:
         self,
         tenant_id: TenantId,
         *,
-        principal_id: PrincipalId,
-        surface: str | None = None,
-        workspace: str | None = None,
+        principal_ids: Sequence[PrincipalId],
+        surface: str,
+        workspace: str,
     ) -> tuple[Account, ...]:
-        """Return an enabled person's accounts, the longest linked first, 20 at most."""
-        async with self._database.for_tenant(tenant_id) as connection:
-            found = await _accounts_of(
-                connection, tenant_id, principal_id, surface=surface, workspace=workspace
+        """Return enabled people's accounts in a workspace, the longest linked first."""
+        there = (
+            links_of(tenant_id)
+            .where(
+                identity_links.c.principal_id.in_(list(principal_ids)),
+                identity_links.c.surface == surface,
+                identity_links.c.external_workspace == workspace,
+                principals.c.disabled_at.is_(None),
             )
-        return tuple(found)
+            .order_by(identity_links.c.linked_at, *_KEY)
+            .limit(_MOST)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            return tuple(_account(row) for row in (await connection.execute(there)).all())
 
     async def page(
         self,
@@ -279,12 +287,7 @@ async def keep_link(
 
 
 async def _accounts_of(
-    connection: AsyncConnection,
-    tenant_id: TenantId,
-    principal_id: PrincipalId,
-    *,
-    surface: str | None = None,
-    workspace: str | None = None,
+    connection: AsyncConnection, tenant_id: TenantId, principal_id: PrincipalId
 ) -> Sequence[Account]:
     query = (
         links_of(tenant_id)
@@ -292,10 +295,6 @@ async def _accounts_of(
         .order_by(identity_links.c.linked_at, *_KEY)
         .limit(_OTHERS)
     )
-    if surface is not None:
-        query = query.where(identity_links.c.surface == surface)
-    if workspace is not None:
-        query = query.where(identity_links.c.external_workspace == workspace)
     return [_account(row) for row in (await connection.execute(query)).all()]
 
 

@@ -51,7 +51,14 @@ _workspace_option = click.option(
 
 
 @COMMAND.command("package")
-@click.option("--out", type=click.Path(path_type=Path), default="sallyport-teams.zip", metavar="F")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="sallyport-teams.zip",
+    show_default=True,
+    metavar="F",
+    help="Where to write it.",
+)
 @click.option("--url", metavar="U", help="Where Teams reaches us; SALLYPORT_PUBLIC_URL if unset.")
 @click.option("--name", default=NAME, show_default=True, metavar="N", help="What people see.")
 @click.option(

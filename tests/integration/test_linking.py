@@ -275,12 +275,15 @@ async def test_the_account_and_the_persons_others_are_told_in_the_same_commit(ac
         ("@U0BOB/", "U0BOB is alice@acme.test"),
     ]
     accounts = await acme.linking.accounts_of(
-        acme.tenant.id, principal_id=acme.alice.id, surface="slack", workspace="T0ACME"
+        acme.tenant.id,
+        principal_ids=[acme.alice.id, acme.bob.id],
+        surface="slack",
+        workspace="T0ACME",
     )
     assert set(accounts) == {ALICE, BOB}
     for surface, workspace in (("teams", "T0ACME"), ("slack", "T0OTHER")):
         none = await acme.linking.accounts_of(
-            acme.tenant.id, principal_id=acme.alice.id, surface=surface, workspace=workspace
+            acme.tenant.id, principal_ids=[acme.alice.id], surface=surface, workspace=workspace
         )
         assert none == ()
 

@@ -101,7 +101,7 @@ async def test_questions_go_before_answers_and_answers_before_progress(
 async def test_a_platform_that_says_later_is_asked_later_and_it_counts_as_no_failure(
     database: Database, admin: Principal
 ) -> None:
-    later = Later(code="ratelimited", seconds=0.01, rate="post")
+    later = Later(code="ratelimited", seconds=0.01, rate=("post", ""))
     platform = KeptMessages(says=[later] * 15)
     outbox = outbox_on(database, platform)
     await outbox.wish(admin.tenant_id, a_wish("one"))

@@ -46,10 +46,20 @@ def test_one_channel_does_not_hold_up_another() -> None:
 
 def test_what_the_platform_asks_for_rests_so_long() -> None:
     some, clock = limits()
-    some.pause("post", seconds=7)
+    some.pause(POST, seconds=7)
     assert some.seconds_until(POST) == 7
     clock.move(seconds=7)
     assert some.seconds_until(POST) == 0
+
+
+def test_what_rests_in_one_channel_goes_on_in_another() -> None:
+    some, clock = limits()
+    clock.move(seconds=60)
+    some.pause(HERE, seconds=7)
+    assert some.seconds_until(POST, HERE) == 7
+    assert some.seconds_until(POST, THERE) == 0
+    some.pause(("message", ""), seconds=9)
+    assert some.seconds_until(THERE) == 9
 
 
 def test_what_has_no_rate_is_never_waited_for() -> None:
