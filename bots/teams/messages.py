@@ -21,7 +21,6 @@ _LINES: Final = 2000
 _SAID: Final = 4000
 _SOURCES: Final = 10
 _UNDO: Final = 6
-_INFORMATIVE: Final = 1000
 _NAME: Final = 80
 _ABSTRACT: Final = 160
 _URL: Final = 400
@@ -47,7 +46,7 @@ def run_stream(view: RunView) -> JsonObject:
     title = TITLES[view.stage]
     now = f"{title}: {text.line(doing[-1], limit=600)}…" if doing else f"{title}…"
     said = text.markdown_so_far(view.text)
-    return {"informative": now[:_INFORMATIVE], "text": said if said.strip() else ""}
+    return {"informative": now, "text": said if said.strip() else ""}
 
 
 def closed_card(view: RunView) -> JsonObject:

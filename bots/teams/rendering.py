@@ -74,7 +74,7 @@ class TeamsRendering:
 
     def refusal(self, error: SallyportError, *, asked: ApprovalView | None = None) -> JsonObject:
         """Return why not; below it the question as it is now, where one is given."""
-        return {**notes.refusal(error, below=asked), "shows_card": asked is not None}
+        return notes.refusal(error, below=asked)
 
     def sign_in(self, url: str) -> JsonObject:
         """Return the way to sign in."""
