@@ -4,7 +4,7 @@ What tools, people and models say is data. Each surface breaks its own markup on
 Lengths are counted as the platforms' clients do, in UTF-16.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +14,9 @@ JOINER: Final = "\u2060"
 """Of no width: it stands where a surface would read markup in what somebody wrote."""
 ELLIPSIS: Final = "…"
 NO_ENTITIES: Final[Mapping[str, str]] = {}
+
+Measure = Callable[[str], int]
+"""How long a text is to whoever takes it; no shorter than it has characters."""
 
 _UNSEEN: Final = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd"),
@@ -56,26 +59,37 @@ def is_seen(text: str) -> bool:
     return JOINER not in text and clean(text, limit=len(text)) == text
 
 
-def within(text: str, *, limit: int, entities: Mapping[str, str] = NO_ENTITIES) -> str:
+def size_of(text: str) -> int:
+    """Return the length of ``text`` in UTF-16."""
+    return len(text) + sum(letter > "\uffff" for letter in text)
+
+
+def within(
+    text: str,
+    *,
+    limit: int,
+    entities: Mapping[str, str] = NO_ENTITIES,
+    measure: Measure = size_of,
+) -> str:
     """Return ``text`` told with ``entities``, cut between letters where it is longer."""
     kept: list[str] = []
     size = roomy = 0
     for letter in text:
         piece = entities.get(letter, letter)
-        size += size_of(piece)
+        size += measure(piece)
         if size > limit:
             return "".join(kept[:roomy]) + ELLIPSIS
         kept.append(piece)
-        if size < limit:
+        if size <= limit - measure(ELLIPSIS):
             roomy = len(kept)
     return "".join(kept)
 
 
-def begun(text: str, *, limit: int) -> str:
+def begun(text: str, *, limit: int, measure: Measure = size_of) -> str:
     """Return the beginning of ``text``, at most ``limit`` long: no sign says that it was cut."""
     size = 0
     for at, letter in enumerate(text):
-        size += size_of(letter)
+        size += measure(letter)
         if size > limit:
             return text[:at]
     return text
@@ -86,17 +100,12 @@ def fits(text: str, *, limit: int) -> bool:
     return len(text) <= limit and size_of(text) <= limit
 
 
-def size_of(text: str) -> int:
-    """Return the length of ``text`` in UTF-16."""
-    return len(text) + sum(letter > "\uffff" for letter in text)
-
-
-def whole_lines(lines: list[str], *, limit: int) -> str:
+def whole_lines(lines: list[str], *, limit: int, measure: Measure = size_of) -> str:
     """Return as many of ``lines`` as fit, and how many do not; none of them is cut."""
     kept: list[str] = []
     size = 0
     for at, one in enumerate(lines):
-        size += size_of(one) + 1
+        size += measure(one) + measure("\n")
         if size > limit - 30 and not (at == len(lines) - 1 and size <= limit):
             kept.append(f"{ELLIPSIS} and {len(lines) - at} more")
             break

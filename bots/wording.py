@@ -45,6 +45,31 @@ ASK_ME: Final = "Write to me in a direct message, or mention me in a channel, in
 POLICY: Final = "What I do passes your company's policy, and people where it asks them."
 ANSWER_BELOW: Final = "The answer is below."
 GOES_ON_BELOW: Final = "… it goes on below."
+NOTHING_TO_ADD: Final = "There is nothing to add."
+NOT_ALL: Final = "Not all of it fits here."
+KEPT: Final = "Not shown here, and kept as it is:"
+WHY_NOT: Final = "What should be different?"
+WHAT_TO_ASK: Final = "What do you want to know, or have done?"
+WHAT_WAS_WRONG: Final = "Wrong, missing, too long, …"
+READ_BY_ADMINS: Final = "Read by your company's admins."
+NO_TEXT: Final = "(a message without text)"
+WOULD_DO: Final = "This is what it would do"
+ON_ITS_PAGE: Final = "Edit it on its page instead."
+SENT_AS_IS: Final = "sent as it is, exactly this is approved"
+WHAT_RUNS: Final = "what is approved is what runs"
+NO_RUNS: Final = "You have asked for nothing yet."
+NO_QUESTIONS: Final = "Nothing waits for your answer."
+LAST_RUNS: Final = "What you asked for last"
+DID_NOT_WORK: Final = "That did not work."
+ABILITIES: Final = ("✅ I do at once", "✋ I ask people first", "🚫 Not for you, or switched off")
+"""Above the tools of somebody: those that pass, those that ask, and the others."""
+COMMANDS: Final = {
+    "runs": "what you asked for last, and what became of it",
+    "approvals": "what waits for your answer",
+    "tools": "what I may do for you, and what I ask people about",
+    "help": "this",
+}
+"""What can be typed, and what it shows."""
 SIGN_IN: Final = "Sign in once, so that I know who you are here. Then ask again."
 SIGN_IN_ONCE: Final = "The link works once, for 15 minutes, and only for you."
 
@@ -150,6 +175,16 @@ def diff_title(view: ApprovalView) -> str:
     if all(change.before is None for change in view.changes):
         return "What would be there"
     return "What would change"
+
+
+def others(count: int) -> str:
+    """Return that there are more than are shown."""
+    return f"… and {count} more"
+
+
+def waiting(count: int) -> str:
+    """Return how many questions wait."""
+    return f"{counted(count)} waiting for your answer"
 
 
 def counted(number: int) -> int:

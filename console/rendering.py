@@ -1,9 +1,10 @@
-"""Pages out of templates: everything shown is escaped, and nothing on a page runs."""
+"""Pages out of templates: everything shown is escaped, and next to nothing on a page runs."""
 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,16 @@ _HERE: Final = Path(__file__).parent
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'{form_action}"
 )
+_FRAMED_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self' {library}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors {within}"
+)
+# Not no-referrer: with that, browsers send "Origin: null" with our own forms.
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
 _STATUS: Final[tuple[tuple[type[SallyportError], int], ...]] = (
     (InvalidInput, 422),
     (Unauthenticated, 401),
@@ -47,13 +58,35 @@ Handler = Callable[[Request], Awaitable[Response]]
 _LAID_OUT: Final = frozenset({"\n", "\t"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asset:
+    """A file of ours; its address changes with what it says."""
+
+    content: bytes
+    path: str
+    media_type: str
+
+    @classmethod
+    def read(cls, name: str, *, media_type: str) -> "_Asset":
+        content = (_HERE / "static" / name).read_bytes()
+        path = f"/assets/{hashlib.sha256(content).hexdigest()[:16]}/{name}"
+        return cls(content=content, path=path, media_type=media_type)
+
+    def route(self) -> Route:
+        async def asset(_request: Request) -> Response:
+            headers = {"cache-control": "public, max-age=31536000, immutable"}
+            return Response(self.content, media_type=self.media_type, headers=headers)
+
+        return Route(self.path, asset, methods=["GET"])
+
+
 class Pages:
     """Renders the templates, each with the headers that keep it to itself."""
 
     def __init__(self) -> None:
-        """Read the style now, and templates when they are first asked for."""
-        self._style = (_HERE / "static" / "pages.css").read_bytes()
-        self._style_path = f"/assets/{hashlib.sha256(self._style).hexdigest()[:16]}/pages.css"
+        """Read style and script now, and templates when they are first asked for."""
+        self._style = _Asset.read("pages.css", media_type="text/css")
+        self._script = _Asset.read("teams_tab.js", media_type="text/javascript")
         self._templates = _templates()
 
     def page(
@@ -64,20 +97,22 @@ class Pages:
         A form on it is sent to us alone, and so is wherever that leads; unless it ``leads_away``,
         where the answer to the form sends the browser on to somebody else.
         """
-        html = self._templates.get_template(template).render(
-            {"style": self._style_path, "signed_in": None, **values}
-        )
         # Browsers hold redirects that follow a form to form-action, too.
         policy = _POLICY.format(form_action="" if leads_away else "; form-action 'self'")
-        headers = {
-            "content-security-policy": policy,
-            "x-frame-options": "DENY",
-            "cache-control": "no-store",
-            # Not no-referrer: with that, browsers send "Origin: null" with our own forms.
-            "referrer-policy": "same-origin",
-            "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        }
-        return HTMLResponse(html, status_code=status, headers=headers)
+        headers = {"content-security-policy": policy, "x-frame-options": "DENY", **_HEADERS}
+        return HTMLResponse(self._html(template, values), status_code=status, headers=headers)
+
+    def framed(
+        self, template: str, *, within: Sequence[str], library: str, **values: object
+    ) -> HTMLResponse:
+        """Return a page that the sites ``within`` may show in a frame, and nobody else.
+
+        On it run ``library``, which is theirs, at that very address, and our own script, which may
+        ask us. So it should say nothing of anybody: whatever it is told, it is told by a token.
+        """
+        policy = _FRAMED_POLICY.format(library=library, within=" ".join(within))
+        html = self._html(template, {"library": library, "script": self._script.path, **values})
+        return HTMLResponse(html, headers={"content-security-policy": policy, **_HEADERS})
 
     def error(self, error: SallyportError, *, signed_in: SignedIn | None = None) -> HTMLResponse:
         """Return the page that says what went wrong, with its stable code."""
@@ -103,14 +138,13 @@ class Pages:
 
         return shown
 
-    def assets(self) -> Route:
-        """Return the route of the style; its address changes with what it says."""
+    def assets(self) -> tuple[Route, ...]:
+        """Return the routes of style and script."""
+        return self._style.route(), self._script.route()
 
-        async def style(_request: Request) -> Response:
-            headers = {"cache-control": "public, max-age=31536000, immutable"}
-            return Response(self._style, media_type="text/css", headers=headers)
-
-        return Route(self._style_path, style, methods=["GET"])
+    def _html(self, template: str, values: Mapping[str, object]) -> str:
+        shown = {"style": self._style.path, "signed_in": None, **values}
+        return self._templates.get_template(template).render(shown)
 
 
 def status_of(error: SallyportError) -> int:

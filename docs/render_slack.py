@@ -7,17 +7,13 @@ needs chromium, and no network. With --html it writes the pages only.
 import html
 import json
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, cast
 
-ROOT: Final = Path(__file__).parents[1]
+from drawing import MEASURE, ROOT, put
+
 SNAPSHOTS: Final = ROOT / "tests" / "snapshots" / "slack"
 PICTURES: Final = ROOT / "docs" / "images" / "slack"
 
@@ -54,24 +50,6 @@ _SPANS: Final = (
     (re.compile(r"(?<![\w*])\*([^*\n]+)\*(?!\w)"), r"<b>\1</b>"),
     (re.compile(r"(?<!\w)_([^_\n]+)_(?!\w)"), r"<i>\1</i>"),
 )
-_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS: Final = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-extensions",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--force-device-scale-factor=1.5",
-)
-_SIZE: Final = re.compile(r"<title>(\d+) (\d+)</title>")
-_MEASURE: Final = (
-    "<script>const of = document.body; document.title = "
-    "Math.ceil(of.offsetWidth) + ' ' + Math.ceil(of.offsetHeight)</script>"
-)
 
 
 def page(picture: Picture) -> str:
@@ -89,31 +67,7 @@ def page(picture: Picture) -> str:
             said = _message("Sallyport", _blocks(told), color="#4a154b", app=True)
             body = f"<div class=page>{asked}{said}</div>"
     head = f"<meta charset=utf-8><title></title><style>{style}</style>"
-    return f"<!doctype html><html><head>{head}</head><body>{body}{_MEASURE}</body></html>"
-
-
-def draw(picture: Picture, *, browser: str) -> Path:
-    """Write a picture down, as large as its page."""
-    target = PICTURES / f"{picture.name}.png"
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "page.html"
-        source.write_text(page(picture), "utf-8")
-        run = (browser, *_FLAGS, f"--user-data-dir={folder}/profile")
-        dom = subprocess.run(  # noqa: S603 - our own page
-            [*run, "--dump-dom", source.as_uri()], check=True, capture_output=True, text=True
-        )
-        size = _SIZE.search(dom.stdout)
-        width, height = size.groups() if size else ("760", "900")
-        subprocess.run(  # noqa: S603 - our own page
-            [*run, f"--window-size={width},{height}", f"--screenshot={target}", source.as_uri()],
-            check=True,
-            capture_output=True,
-        )
-    smaller = shutil.which("pngquant")
-    if smaller:
-        command = [smaller, "--force", "--strip", "--output", str(target), "64", str(target)]
-        subprocess.run(command, check=True)  # noqa: S603 - our own picture
-    return target
+    return f"<!doctype html><html><head>{head}</head><body>{body}{MEASURE}</body></html>"
 
 
 def _message(who: str, said: str, *, color: str, app: bool = False) -> str:
@@ -275,14 +229,8 @@ _BLOCKS: Final[Mapping[str, Callable[[Node], str]]] = {
 
 def main() -> None:
     """Draw every picture, or write its page."""
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     for picture in PICTURED:
-        if "--html" in sys.argv or browser is None:
-            target = PICTURES / f"{picture.name}.html"
-            target.write_text(page(picture), "utf-8")
-        else:
-            target = draw(picture, browser=browser)
-        sys.stdout.write(f"{target.relative_to(ROOT)}: {target.stat().st_size} bytes\n")
+        put(page(picture), target=PICTURES / f"{picture.name}.png")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def _chat(
     process: Process, *, pages: FrontPages, url: str
 ) -> AbstractAsyncContextManager[Sequence[BaseRoute]]:
     """Have people talk to us where they are, as far as that is set up."""
-    if not process.parts.settings.slack.is_on:
+    settings = process.parts.settings
+    if not (settings.slack.is_on or settings.teams.is_on):
         return nullcontext(())
     # What speaks to Slack takes a while to read.
     from sallyport.chatting import chatting  # noqa: PLC0415

@@ -68,6 +68,10 @@ def _surfaces(settings: Settings) -> Iterator[_Open]:
         from sallyport.slack import slack_front  # noqa: PLC0415
 
         yield slack_front
+    if settings.teams.is_on:
+        from sallyport.teams import teams_front  # noqa: PLC0415
+
+        yield teams_front
 
 
 async def _kept_up(part: str, run: Callable[[], Awaitable[None]]) -> None:

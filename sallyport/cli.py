@@ -38,6 +38,7 @@ _COMMANDS: Mapping[str, str] = {
     "vault": "Keep the credentials that tools use, and change the key that seals them.",
     "tool": "See the tools of a tenant, and switch them on and off.",
     "slack": "Make the app at Slack, and see where it is installed.",
+    "teams": "Make the app for Teams, and say whose people may use it.",
     "upstream": "Connect upstream MCP servers, and accept their tools.",
     "run": "Start, watch and cancel runs of the agent.",
     "call": "Call one tool, through the door.",

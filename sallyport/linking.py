@@ -21,7 +21,14 @@ class _Slack:
         return SlackTeller().linked(link, told=told)
 
 
-TELLERS: Final[Mapping[str, Teller]] = {"slack": _Slack()}
+class _Teams:
+    def linked(self, link: AccountLink, *, told: Account) -> Sequence[Wish]:
+        from bots.teams.linked import TeamsTeller  # noqa: PLC0415
+
+        return TeamsTeller().linked(link, told=told)
+
+
+TELLERS: Final[Mapping[str, Teller]] = {"slack": _Slack(), "teams": _Teams()}
 """Who tells an account that somebody was linked, by surface."""
 
 

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.domain.chat import entra_id
 from core.domain.upstream import UPSTREAM_NAME
 from core.errors import Misconfigured
 from core.identity.master import MasterKeys
@@ -59,14 +60,32 @@ def _from_tables(value: object) -> object:
     return _from_file(Path(value))
 
 
-def _web_api(url: str) -> str:
+def _is_this_machine(host: str | None) -> bool:
+    return host in {"127.0.0.1", "localhost", "::1"}
+
+
+def _web_address(url: str) -> str:
     told = urlsplit(url)
-    is_loopback = told.hostname in {"127.0.0.1", "localhost", "::1"}
-    if told.scheme != "https" and not (told.scheme == "http" and is_loopback):
+    if told.scheme != "https" and not (told.scheme == "http" and _is_this_machine(told.hostname)):
         raise ValueError("it is https, or http on this machine")
     if not told.hostname or told.username or told.query or told.fragment:
         raise ValueError("it is no address of a Web API")
-    return url if url.endswith("/") else f"{url}/"
+    return url
+
+
+def _web_api(url: str) -> str:
+    return f"{_web_address(url).rstrip('/')}/"
+
+
+def _web_root(url: str) -> str:
+    return _web_address(url).rstrip("/")
+
+
+def _guid(told: str | None) -> str | None:
+    found = entra_id(told) if told is not None else None
+    if told is not None and found is None:
+        raise ValueError("it is an id such as 11111111-2222-3333-4444-555555555555")
+    return found
 
 
 class _Concern(BaseModel):
@@ -200,13 +219,69 @@ class SlackSettings(_Concern):
         if any(wanted.values()):
             for key in (key for key, value in wanted.items() if not value):
                 detail = "Slack needs the app's client id, client secret and signing secret"
-                raise Misconfigured("missing_setting", key=_shown(key), detail=detail)
+                _missing(key, detail=detail)
         return self
 
     @property
     def is_on(self) -> bool:
         """Whether people may talk to the agent in Slack."""
         return self.slack_client_id is not None
+
+
+class TeamsSettings(_Concern):
+    """The bot at Teams; off where nothing is set.
+
+    With a tenant id the registration is of that one Entra tenant, as all new ones are; without, of
+    many. A managed identity has no password. ``teams_anonymous`` takes everybody's word for who
+    they are: for a playground on this machine, and for nothing else.
+    """
+
+    teams_app_id: Annotated[str | None, AfterValidator(_guid)] = None
+    teams_app_password: SecretStr | None = None
+    teams_tenant_id: Annotated[str | None, AfterValidator(_guid)] = None
+    teams_managed_identity: bool = False
+    teams_anonymous: bool = False
+    teams_sdk: Literal["botbuilder", "teams-sdk"] = "botbuilder"
+    teams_login_url: Annotated[str, AfterValidator(_web_root)] = "https://login.microsoftonline.com"
+    teams_openid_url: Annotated[str, AfterValidator(_web_address)] = (
+        "https://login.botframework.com/v1/.well-known/openidconfiguration"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.teams_anonymous and self._has_credentials:
+            detail = "it is for a playground, which has no credentials: unset those of the app"
+            raise Misconfigured("invalid_setting", key=_shown("teams_anonymous"), detail=detail)
+        if not self._has_credentials:
+            return self
+        if self.teams_app_id is None:
+            _missing("teams_app_id", detail="Teams needs the app's id")
+        if self.teams_managed_identity and self.teams_app_password is not None:
+            detail = "a managed identity has no password: unset one of the two"
+            key = _shown("teams_managed_identity")
+            raise Misconfigured("invalid_setting", key=key, detail=detail)
+        if self.teams_managed_identity and self.teams_tenant_id is None:
+            _missing("teams_tenant_id", detail="a managed identity is of one Entra tenant")
+        if not self.teams_managed_identity and self.teams_app_password is None:
+            _missing("teams_app_password", detail="Teams needs the app's password")
+        return self
+
+    @property
+    def _has_credentials(self) -> bool:
+        told = (self.teams_app_id, self.teams_app_password, self.teams_tenant_id)
+        return self.teams_managed_identity or any(one is not None for one in told)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether people may talk to the agent in Teams."""
+        return self.teams_anonymous or self.teams_app_id is not None
+
+    @property
+    def registration(self) -> Literal["managed-identity", "single-tenant", "multi-tenant"]:
+        """What kind of registration the app has at Entra."""
+        if self.teams_managed_identity:
+            return "managed-identity"
+        return "single-tenant" if self.teams_tenant_id is not None else "multi-tenant"
 
 
 class LogSettings(_Concern):
@@ -226,7 +301,17 @@ class Settings(_Concern):
     upstreams: UpstreamsSettings = UpstreamsSettings()
     worker: WorkerSettings = WorkerSettings()
     slack: SlackSettings = SlackSettings()
+    teams: TeamsSettings = TeamsSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _anonymous_stays_here(self) -> Self:
+        public = self.http.public_url
+        hosts = [self.http.host, *([urlsplit(public).hostname] if public else ())]
+        if self.teams.teams_anonymous and not all(map(_is_this_machine, hosts)):
+            detail = "anybody could speak as anybody: listen on 127.0.0.1, without a public URL"
+            raise Misconfigured("invalid_setting", key=_shown("teams_anonymous"), detail=detail)
+        return self
 
 
 _CONCERNS: Mapping[str, type[_Concern]] = {
@@ -238,6 +323,7 @@ _CONCERNS: Mapping[str, type[_Concern]] = {
     "upstreams": UpstreamsSettings,
     "worker": WorkerSettings,
     "slack": SlackSettings,
+    "teams": TeamsSettings,
     "log": LogSettings,
 }
 _PLACE = {field: concern for concern, model in _CONCERNS.items() for field in model.model_fields}
@@ -283,6 +369,10 @@ def of_values(values: Mapping[str, Any]) -> Settings:  # Any: each value is chec
         first = error.errors()[0]
         key = str([*first["loc"], ""][1])
         raise Misconfigured("invalid_setting", key=_shown(key), detail=first["msg"]) from None
+
+
+def _missing(key: str, *, detail: str) -> NoReturn:
+    raise Misconfigured("missing_setting", key=_shown(key), detail=detail)
 
 
 def _shown(key: str) -> str:

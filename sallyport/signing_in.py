@@ -94,5 +94,5 @@ class SignInParts:
             pages=pages,
             sign_in=sign_in,
             consent=ConsentPages(pages, tenants=self._people),
-            routes=(*sign_in.routes(), *deciding.routes(), *linking.routes(), pages.assets()),
+            routes=(*sign_in.routes(), *deciding.routes(), *linking.routes(), *pages.assets()),
         )

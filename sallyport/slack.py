@@ -7,6 +7,7 @@ from typing import Self
 
 from starlette.routing import BaseRoute
 
+from bots.known_workspaces import RememberedWorkspaces
 from bots.mistakes import mistakes
 from bots.slack.app import Listen, SlackEvents, slack_routes
 from bots.slack.calling import Caller
@@ -14,7 +15,6 @@ from bots.slack.clients import Departures, SlackClients
 from bots.slack.handling import SlackHandling
 from bots.slack.identity import RememberedProfiles, SlackPeople, SlackProfiles
 from bots.slack.install import InstallPages
-from bots.slack.known_workspaces import RememberedWorkspaces
 from bots.slack.listeners import listen
 from bots.slack.placing import SlackPlacing
 from bots.slack.socket_mode import socket_mode

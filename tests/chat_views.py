@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from bots.arguments import arguments_of
 from bots.views import (
     Ability,
     ApprovalView,
@@ -18,9 +19,11 @@ from bots.views import (
     Undoable,
     Voice,
 )
-from core.domain.approval import Answer, ApprovalState, GrantScope, Question
+from core.domain.approval import Answer, ApprovalState, Edit, GrantScope, Question
 from core.domain.ids import ApprovalId, CallId, RunId
-from core.domain.tool import Change, Risk
+from core.domain.principal import Role
+from core.domain.tool import Change, Preview, Risk
+from core.domain.verdict import Approvers
 from tests.nouns import NOON
 
 ALICE, BETH, BOB = "alice@acme.test", "beth@acme.test", "bob@acme.test"
@@ -298,4 +301,24 @@ HOME = HomeView(
         ),
     ),
     url="https://agents.acme.test/console",
+)
+
+OFFERED = arguments_of(SCHEMA)
+
+SAYING = replace(WORKING, text="I have read the 14 tasks of **Website relaunch**. Now I look at ")
+
+EDITED = Edit(
+    arguments={**ARGUMENTS, "priority": "urgent"},
+    preview=Preview(
+        summary="Create the task “Choose a typeface” in Website relaunch.",
+        changes=(
+            Change(field="title", before=None, after="Choose a typeface"),
+            Change(field="priority", before=None, after="urgent"),
+        ),
+    ).as_json(),
+    digest="77e0c2b1a9d4" + "0" * 52,
+    tool_version=1,
+    reason="Urgent tasks need an approver.",
+    approvers=Approvers(role=Role.APPROVER),
+    verdict={},
 )

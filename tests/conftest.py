@@ -45,9 +45,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPost
 
 
 @pytest.fixture(scope="session")
-def clean_databases(postgres: EmbeddedPostgres) -> CleanDatabases:
+def clean_databases(postgres: EmbeddedPostgres) -> Generator[CleanDatabases]:
     """Give out this worker's databases, each without a row of an earlier test's."""
-    return CleanDatabases(postgres)
+    databases = CleanDatabases(postgres)
+    yield databases
+    databases.leave()
 
 
 @pytest.fixture

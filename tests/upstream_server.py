@@ -7,9 +7,7 @@ that is read anew for each request: ``{"about": {"add": "…"}, "without": ["add
 """
 
 import asyncio
-import hashlib
 import json
-import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,113 +27,31 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-NUMBERS: dict[str, Any] = {
-    "type": "object",
-    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
-    "required": ["a", "b"],
-    "additionalProperties": False,
-}
-NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
-TEXT: dict[str, Any] = {
-    "type": "object",
-    "properties": {"text": {"type": "string", "maxLength": 100}},
-    "required": ["text"],
-}
-SUM: dict[str, Any] = {
-    "type": "object",
-    "properties": {"sum": {"type": "integer"}},
-    "required": ["sum"],
-}
-TOOLS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
-    "add": ("Add two numbers.", NUMBERS, SUM),
-    "write": ("Write a line into the book.", TEXT, None),
-    "lie": ("Add two numbers, it says.", NUMBERS, SUM),
-    "fail": ("Fail, and say so.", NOTHING, None),
-    "hang": ("Never answer.", NOTHING, None),
-    "flood": ("Answer with far too much.", NOTHING, None),
-    "die": ("Die while it is called.", NOTHING, None),
-    "whoami": ("Tell which credential came.", NOTHING, None),
-    "Bad Näme!": ("Has signs in its name.", NOTHING, None),
-    "bad_n_me_": ("Has the same name without them.", NOTHING, None),
-    "remote": ("Has a schema elsewhere.", {"type": "object", "$ref": "https://x.test/s"}, None),
-}
-
-
-class Book:
-    """What the server is told to be like, and what has been done to it."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-
-    def state(self) -> dict[str, Any]:
-        return json.loads(self._state.read_text()) if self._state.exists() else {}
-
-    def write(self, line: str) -> None:
-        with self._state.with_suffix(".book").open("a") as file:
-            file.write(line + "\n")
+from tests.upstream_book import Book, called, credential_given, tools_of
 
 
 def server_of(book: Book) -> Server[Any]:
     async def listed(
         _context: ServerRequestContext[Any], _params: mcp_types.PaginatedRequestParams | None
     ) -> mcp_types.ListToolsResult:
-        state = book.state()
-        about, without = state.get("about", {}), state.get("without", [])
-        return mcp_types.ListToolsResult(
-            tools=[
-                mcp_types.Tool(
-                    name=name,
-                    description=about.get(name, words),
-                    input_schema=takes,
-                    output_schema=returns,
-                    annotations=mcp_types.ToolAnnotations(read_only_hint=True),
-                )
-                for name, (words, takes, returns) in TOOLS.items()
-                if name not in without
-            ]
-        )
+        return mcp_types.ListToolsResult.model_validate({"tools": tools_of(book)})
 
-    async def called(
+    async def answered(
         context: ServerRequestContext[Any], params: mcp_types.CallToolRequestParams
     ) -> mcp_types.CallToolResult:
-        arguments = params.arguments or {}
-        match params.name:
-            case "add":
-                return structured({"sum": arguments["a"] + arguments["b"]})
-            case "lie":
-                return structured({"sum": "a lot"})
-            case "write":
-                book.write(arguments["text"])
-                return said(f"Wrote {arguments['text']}.")
-            case "fail":
-                return said("The book is closed.", is_error=True)
-            case "hang":
-                await asyncio.Event().wait()
-            case "flood":
-                return said("x" * 5_000_000)
-            case "whoami":
-                request = context.request
-                header = request.headers.get("authorization", "") if request is not None else ""
-                came = header or os.environ.get("UPSTREAM_SECRET", "nobody")  # noqa: TID251 - how it comes
-                # By its digest too: the credential itself is not shown to whoever calls.
-                digest = hashlib.sha256(came.removeprefix("Bearer ").encode()).hexdigest()
-                more = "." * arguments.get("longer", 0)
-                return said(f"{came} {digest}{more}", is_error=arguments.get("fails", False))
-            case _:
-                os._exit(3)
-        raise AssertionError(params.name)
+        request = context.request
+        header = request.headers.get("authorization", "") if request is not None else ""
+        result = called(
+            book,
+            params.name,
+            arguments=params.arguments or {},
+            came=header or credential_given(),
+        )
+        if result is None:
+            await asyncio.Event().wait()
+        return mcp_types.CallToolResult.model_validate(result)
 
-    return Server("upstream", on_list_tools=listed, on_call_tool=called)
-
-
-def structured(output: dict[str, Any]) -> mcp_types.CallToolResult:
-    return mcp_types.CallToolResult(content=[], structured_content=output)
-
-
-def said(text: str, *, is_error: bool = False) -> mcp_types.CallToolResult:
-    return mcp_types.CallToolResult(
-        content=[mcp_types.TextContent(type="text", text=text)], is_error=is_error
-    )
+    return Server("upstream", on_list_tools=listed, on_call_tool=answered)
 
 
 def listing_too(send: Send, more: list[Any]) -> Send:

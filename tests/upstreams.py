@@ -82,9 +82,17 @@ class UpstreamServers:
 
 def over_pipes(folder: Path, name: str = "pipes") -> dict[str, Any]:
     """Return the settings of a server that is started, and speaks over pipes."""
-    state = folder / f"{name}.json"
+    return _started("tests.upstream_server", "stdio", str(folder / f"{name}.json"))
+
+
+def over_plain_pipes(folder: Path, name: str = "plain") -> dict[str, Any]:
+    """Return the settings of one that is started much sooner: it is not built on the SDK."""
+    return _started("tests.upstream_plain", str(folder / f"{name}.json"))
+
+
+def _started(*program: str) -> dict[str, Any]:
     return {
-        "command": [sys.executable, "-m", "tests.upstream_server", "stdio", str(state)],
+        "command": [sys.executable, "-m", *program],
         "folder": str(ROOT),
         "credential_variable": "UPSTREAM_SECRET",
         "connect_seconds": 30.0,

@@ -13,7 +13,8 @@ from slack_bolt.response import BoltResponse
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from bots.slack.guard import SlackGuard, problem
+from bots.bodies import problem
+from bots.slack.guard import SlackGuard
 from bots.slack.install import InstallPages
 from bots.slack.manifest import EVENTS_PATH
 from bots.slack.web import WebApi

@@ -7,27 +7,26 @@ button carries the question's id and the digest as far as it is shown, and never
 from collections.abc import Sequence
 from typing import Final
 
-from bots import actions
+from bots import actions, sentences
 from bots.diff import shown
-from bots.slack import blocks
+from bots.slack import blocks, text
 from bots.slack.blocks import Block, Confirm
 from bots.slack.text import code, line, literal, mention, moment, quoted
-from bots.text import money, web_address
+from bots.text import web_address
 from bots.views import ApprovalView, Voice
 from bots.wording import (
     MADE_AGAIN,
+    NOT_ALL,
     RISKS,
-    SAID,
     UNKNOWN_OUTCOME,
+    WHAT_RUNS,
     after,
-    counted,
     diff_title,
     is_outcome,
     sentence,
     status_of,
-    times,
 )
-from core.domain.approval import Answer, GrantScope
+from core.domain.approval import GrantScope
 from core.domain.canonical import JsonObject
 from core.domain.tool import Risk
 
@@ -43,7 +42,6 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
     """
     if not view.is_open:
         return _locked(view)
-    asked = "What became of it?" if is_outcome(view) else "Approval needed"
     told = [_headline(view, with_buttons=with_buttons), blocks.header(sentence(view))]
     if is_outcome(view):
         told.append(blocks.section(UNKNOWN_OUTCOME))
@@ -51,16 +49,15 @@ def approval_card(view: ApprovalView, *, with_buttons: bool) -> JsonObject:
     if with_buttons:
         told.append(blocks.buttons(answers(view)))
     told.append(blocks.aside(_small_print(view)))
-    text = f"{asked}: {line(view.summary or view.tool)} (asked by {line(view.requester)})"
-    return blocks.message(text, blocks=told)
+    return blocks.message(sentences.approval_in_short(view, markup=text), blocks=told)
 
 
 def reminder(view: ApprovalView) -> JsonObject:
     """Return what reminds people of a question: short, for its card says the rest."""
-    said = f"⏰ {line(view.requester, limit=100)} still waits for an answer: {sentence(view)}"
+    said = sentences.waits(view, markup=text)
     there = details_button(view)
     told = [blocks.section(said, accessory=there)]
-    told.append(blocks.aside(f"Reminded {times(view.reminded)}{_when_over(view)}"))
+    told.append(blocks.aside(sentences.reminded(view, markup=text)))
     return blocks.message(said, blocks=told)
 
 
@@ -70,7 +67,7 @@ def compact(view: ApprovalView) -> tuple[Block, ...]:
     facts = f"{RISKS[view.risk]} · asked by {line(view.requester, limit=100)}"
     if not view.is_open:
         return (blocks.section(f"{_status(view)}\n{head}\n{facts}"),)
-    ends = f"Open until {moment(view.expires_at)} · digest {code(_digest(view))}"
+    ends = f"Open until {moment(view.expires_at)} · digest {code(sentences.shown_digest(view))}"
     return (
         blocks.section(f"{head}\n{facts}\n{ends}"),
         *_what(view),
@@ -111,8 +108,7 @@ def _permits(view: ApprovalView, *, value: str) -> tuple[JsonObject, ...]:
     if GrantScope.RUN in view.scopes and view.risk is not Risk.IRREVERSIBLE:
         asked = Confirm(
             title="Approve similar calls, too?",
-            text=f"This call is made, and until this run ends, every other call of "
-            f"{code(view.tool, limit=60)} in it, whatever its arguments. Nobody is asked again.",
+            text=sentences.similar(view, markup=text),
             yes="Approve similar",
             danger=True,
         )
@@ -148,45 +144,27 @@ def _locked(view: ApprovalView) -> JsonObject:
     told = [
         blocks.section(f"{status}{_when(view)}\n{after(view)}".rstrip()),
         blocks.header(sentence(view)),
-        blocks.aside(
-            f"Asked by {line(view.requester, limit=100)} · {code(view.tool)} · {RISKS[view.risk]}"
-        ),
+        blocks.aside(sentences.asked_by(view, markup=text)),
         *_what(view),
     ]
     told += [_reason(voice) for voice in view.voices[-_VOICES:] if voice.reason.strip()]
     if view.voices:
-        told.append(blocks.aside("\n".join(_voice(voice) for voice in view.voices[-_VOICES:])))
+        told.append(blocks.aside("\n".join(_voices(view))))
     if view.edited_by:
-        told.append(blocks.aside(_edited(view)))
+        told.append(blocks.aside(sentences.edited(view, markup=text)))
     told.append(blocks.aside(_small_print(view)))
-    text = f"{status.replace('*', '')}: {line(view.summary or view.tool)}"
-    return blocks.message(text, blocks=told)
+    said = f"{status.replace('*', '')}: {line(view.summary or view.tool)}"
+    return blocks.message(said, blocks=told)
 
 
 def _headline(view: ApprovalView, *, with_buttons: bool) -> Block:
     who = " ".join(filter(None, map(mention, view.mention[:_MENTIONED])))
-    requester = line(view.requester, limit=100)
-    if is_outcome(view):
-        said = f"❓ *What became of this call?* It was made for {requester}."
-    elif with_buttons:
-        said = f"🔐 *Approval needed.* {requester} asks, through an agent, to:"
-    else:
-        asked = line(view.approvers, limit=200) or "somebody else"
-        said = f"✋ *Waiting for approval* by {asked}. Nothing happens until then."
+    said = text.leading(sentences.lead(view, decides=with_buttons, markup=text))
     return blocks.section(f"{who} {said}".strip())
 
 
 def _facts(view: ApprovalView) -> Sequence[str]:
-    undo = "↩️ Yes" if view.reversible else "🚫 No"
-    on = line(view.target)
-    return [
-        f"*Risk*\n{RISKS[view.risk]}",
-        f"*Can be undone*\n{undo}",
-        f"*Tool*\n{code(view.tool)}",
-        *([f"*On*\n{on}"] if on else []),
-        f"*Cost*\n{money(view.cost_micros) if view.cost_micros > 0 else 'No charge'}",
-        f"*Open until*\n{moment(view.expires_at)}",
-    ]
+    return [f"*{name}*\n{told}" for name, told in sentences.facts(view, markup=text)]
 
 
 def _what(view: ApprovalView) -> list[Block]:
@@ -199,7 +177,7 @@ def _what(view: ApprovalView) -> list[Block]:
         told.append(blocks.verbatim(diff_title(view), text=diff.text))
         if not diff.whole:
             where = " Open *Details* before you decide." if web_address(view.url) else ""
-            told.append(blocks.aside(f"⚠️ *Not all of it fits here.*{where}"))
+            told.append(blocks.aside(f"⚠️ *{NOT_ALL}*{where}"))
     return told
 
 
@@ -207,41 +185,23 @@ def _reasons(view: ApprovalView) -> list[Block]:
     told: list[Block] = []
     if view.why.strip():
         told.append(blocks.section(f"*Why, in the agent's words*\n{quoted(view.why)}"))
-    asides: list[str] = []
-    if view.reason.strip():
-        asides.append(f"🛡️ Why people are asked: {line(view.reason, limit=400)}")
-    if view.edited_by:
-        asides.append(_edited(view))
-    if view.reminded > 0:
-        asides.append(f"⏰ Reminded {times(view.reminded)}")
-    if view.escalated_to:
-        asides.append(f"⬆️ Nobody answered, so this went on to {line(view.escalated_to)}")
+    asides = sentences.asides(view, markup=text)
     if asides:
         told.append(blocks.aside("\n".join(asides)))
     return told
 
 
 def _progress(view: ApprovalView) -> Block:
-    said = [_voice(voice) for voice in view.voices[-_VOICES:]]
-    yes = sum(voice.answer is Answer.APPROVE for voice in view.voices)
-    needed = max(1, counted(view.needed))
-    who = line(view.approvers, limit=200) or "somebody else"
-    if needed == 1 and not said:
-        return blocks.aside(f"👥 May be answered by {who}")
-    count = f"👥 *{counted(yes)} of {needed}* approvals · may be answered by {who}"
-    return blocks.aside("\n".join([count, *said]))
+    count = text.leading(sentences.progress(view, markup=text))
+    return blocks.aside("\n".join([count, *_voices(view)]))
 
 
-def _voice(voice: Voice) -> str:
-    return f"{SAID[voice.answer].format(line(voice.by, limit=100))}, {moment(voice.at)}"
+def _voices(view: ApprovalView) -> list[str]:
+    return [sentences.voice_line(voice, markup=text) for voice in view.voices[-_VOICES:]]
 
 
 def _reason(voice: Voice) -> Block:
     return blocks.section(f"*{line(voice.by, limit=100)}:*\n{quoted(voice.reason)}")
-
-
-def _edited(view: ApprovalView) -> str:
-    return f"✏️ Arguments edited by {line(view.edited_by, limit=100)}: this is what is approved"
 
 
 def _status(view: ApprovalView) -> str:
@@ -255,12 +215,4 @@ def _when(view: ApprovalView) -> str:
 
 
 def _small_print(view: ApprovalView) -> str:
-    return f"Digest {code(_digest(view))} · what is approved is what runs"
-
-
-def _digest(view: ApprovalView) -> str:
-    return view.digest[: actions.DIGEST_SHOWN]
-
-
-def _when_over(view: ApprovalView) -> str:
-    return f" · it counts as denied {moment(view.expires_at)}"
+    return f"Digest {code(sentences.shown_digest(view))} · {WHAT_RUNS}"

@@ -13,6 +13,7 @@ from bots.slack.blocks import Block
 from bots.slack.modals import edit_form
 from bots.slack.text import code, line, literal
 from bots.views import ApprovalView
+from bots.wording import NOT_ALL, ON_ITS_PAGE, SENT_AS_IS, WOULD_DO
 from core.domain.approval import Edit
 from core.domain.canonical import JsonObject
 from core.domain.tool import Preview
@@ -42,15 +43,15 @@ def confirm_form(view: ApprovalView, *, schema: JsonObject, edit: Edit) -> JsonO
     preview = Preview.of_json(edit.preview)
     diff = shown(preview.changes, literal=literal)
     above: list[Block] = [
-        blocks.header("This is what it would do"),
+        blocks.header(WOULD_DO),
         blocks.section(line(preview.summary)),
     ]
     if preview.changes:
         above.append(blocks.verbatim("What changes", text=diff.text))
     if not diff.whole:
-        above.append(blocks.aside("⚠️ *Not all of it fits here.* Edit it on its page instead."))
+        above.append(blocks.aside(f"⚠️ *{NOT_ALL}* {ON_ITS_PAGE}"))
     digest = edit.digest[:DIGEST_SHOWN]
-    above.append(blocks.aside(f"Digest {code(digest)} · sent as it is, exactly this is approved"))
+    above.append(blocks.aside(f"Digest {code(digest)} · {SENT_AS_IS}"))
     changed = replace(view, summary=preview.summary)
     form = edit_form(changed, schema=schema, arguments=edit.arguments)
     ids = actions.of_approval(view.approval_id, digest=view.digest)

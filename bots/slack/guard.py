@@ -1,28 +1,33 @@
 """What stands before Slack's events: nothing passes that Slack has not just signed."""
 
-import asyncio
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 from urllib.parse import parse_qsl
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from core.domain.canonical import Json, JsonObject
+from bots.bodies import (
+    JSON,
+    READ_SECONDS,
+    check_request,
+    malformed,
+    media_type,
+    object_of,
+    problem,
+    read,
+    storable,
+    text_of,
+)
+from core.domain.canonical import JsonObject
 from core.errors import InvalidInput, SallyportError, Unauthenticated
 from core.ports import Clock
-from core.tools.faults import unstorable
-from core.words import sentence_of
 
-_READ_SECONDS: Final = 10.0
 _LARGEST: Final = 1_000_000
 _OLDEST_SECONDS: Final = 300
 _MOST_FIELDS: Final = 100
@@ -30,18 +35,10 @@ _TIMESTAMP: Final = "x-slack-request-timestamp"
 _SIGNATURE: Final = "x-slack-signature"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _SIGNED: Final = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
-_JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _ONCE: Final = (_TIMESTAMP, _SIGNATURE, "content-type", "content-length")
 # Bolt obeys some headers that nobody has signed; these tell it no more than how often it was tried.
 _PASSED_ON: Final = ("x-slack-retry-num", "x-slack-retry-reason")
-_STATUS: Final[Mapping[str, int]] = {
-    "method_not_allowed": 405,
-    "body_too_large": 413,
-    "unsupported_media_type": 415,
-    "slack_not_signed": 401,
-    "database_unavailable": 503,
-}
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -63,7 +60,7 @@ class SlackGuard:
         *,
         signing_secret: str,
         clock: Clock,
-        read_seconds: float = _READ_SECONDS,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         """Take who answers, the secret that Slack signs with, and how long a body may take."""
         self._read_seconds = read_seconds
@@ -91,15 +88,11 @@ class SlackGuard:
                 ``malformed_body``.
             Unauthenticated: ``slack_not_signed``.
         """
-        if method != "POST":
-            raise InvalidInput("method_not_allowed", method=method)
-        for name in _ONCE:
-            if len(headers.getlist(name)) > 1:
-                raise InvalidInput("malformed_body", detail=f"the header {name} is there twice")
+        check_request(method, headers, once=_ONCE)
         timestamp = self._timestamp(headers)
-        body = await _read(receive, seconds=self._read_seconds)
+        body = await read(receive, seconds=self._read_seconds, limit=_LARGEST)
         self._check_signature(headers, timestamp=timestamp, body=body)
-        return _parsed(body, media_type=headers.get("content-type", ""))
+        return _parsed(body, kind=media_type(headers))
 
     def _timestamp(self, headers: Headers) -> str:
         """Return the time that was signed with the body: now, give or take five minutes."""
@@ -121,41 +114,17 @@ class SlackGuard:
             raise Unauthenticated("slack_not_signed", detail="its signature is another one")
 
 
-async def _read(receive: Receive, *, seconds: float) -> bytes:
-    """Read the body, counting: a length that was announced is anybody's word."""
-    body = bytearray()
-    until = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            async with asyncio.timeout_at(until):
-                message = await receive()
-        except TimeoutError:
-            raise _malformed("it did not come in time") from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > _LARGEST:
-            raise InvalidInput("body_too_large", limit=_LARGEST)
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _parsed(body: bytes, *, media_type: str) -> JsonObject:
+def _parsed(body: bytes, *, kind: str) -> JsonObject:
     """Return what a body says; never what is no object, or what no database of ours holds."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _malformed("it is not UTF-8") from None
-    match media_type.partition(";")[0].strip().lower():
+    text = text_of(body)
+    match kind:
         case "application/json":
-            payload = _object(text)
+            payload = object_of(text)
         case "application/x-www-form-urlencoded":
             payload = _form(text)
         case _:
-            raise InvalidInput("unsupported_media_type", wanted=f"{_JSON} or {_FORM}")
-    if fault := unstorable(payload):
-        raise _malformed(fault)
-    return payload
+            raise InvalidInput("unsupported_media_type", wanted=f"{JSON} or {_FORM}")
+    return storable(payload)
 
 
 def _form(text: str) -> JsonObject:
@@ -172,41 +141,8 @@ def _form(text: str) -> JsonObject:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise _malformed("it is no form") from None
+        raise malformed("it is no form") from None
     fields = dict(pairs)
     if not fields or len(fields) != len(pairs):
-        raise _malformed("a field is there twice, or none is")
-    return _object(fields["payload"]) if "payload" in fields else {**fields}
-
-
-def _object(text: str) -> JsonObject:
-    try:
-        parsed = cast("Json", json.loads(text, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError):
-        raise _malformed("it is no JSON") from None
-    if not isinstance(parsed, dict):
-        raise _malformed("it is no JSON object")
-    return parsed
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _malformed(detail: str) -> InvalidInput:
-    return InvalidInput("malformed_body", detail=detail)
-
-
-def problem(error: SallyportError) -> Response:
-    """Return the answer to what was refused."""
-    status = _STATUS.get(error.code, 400)
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": error.code,
-        "detail": sentence_of(error),
-    }
-    headers = {"allow": "POST"} if error.code == "method_not_allowed" else None
-    media_type = "application/problem+json"
-    return JSONResponse(body, status_code=status, headers=headers, media_type=media_type)
+        raise malformed("a field is there twice, or none is")
+    return object_of(fields["payload"]) if "payload" in fields else {**fields}

@@ -9,14 +9,14 @@ from typing import Final
 
 from slack_sdk.models.views import View
 
-from bots import actions
-from bots.slack import blocks
+from bots import actions, sentences
+from bots.slack import blocks, text
 from bots.slack.blocks import Block, Confirm
 from bots.slack.cards import compact
-from bots.slack.text import code, line, moment
+from bots.slack.text import line
 from bots.text import money, web_address, whole_lines
 from bots.views import Ability, ApprovalView, HomeView, RunSummary, Suggestion
-from bots.wording import RISKS, STATUSES
+from bots.wording import RISKS
 from core.domain.canonical import JsonObject
 from core.domain.tool import Risk
 
@@ -42,20 +42,6 @@ def home(view: HomeView) -> JsonObject:
         *_switches(view.switches),
     ]
     return blocks.told(View(type="home", blocks=[dict(one) for one in told[:_BLOCKS]]))
-
-
-def ability(told: Ability) -> str:
-    """Return a tool in one line."""
-    asks = f" · asks {line(told.asks, limit=80)}" if told.asks else ""
-    risk = RISKS[told.risk].partition(":")[0]
-    return f"{risk} · {code(told.tool, limit=60)} {_sentence(told.what)}{asks}"
-
-
-def run_line(told: RunSummary) -> str:
-    """Return a run in one line."""
-    status = STATUSES.get(told.status) or line(told.status, limit=40) or "-"
-    when = moment(told.created_at)
-    return f"{status} · {line(told.task, limit=120)} · {money(told.cost_micros)} · {when}"
 
 
 def _greeting(view: HomeView) -> list[Block]:
@@ -115,13 +101,13 @@ def _abilities(view: HomeView) -> list[Block]:
 
 
 def _list(title: str, *, abilities: Sequence[Ability]) -> Block:
-    lines = [ability(one) for one in abilities[:_LIST]] or ["Nothing"]
+    lines = [sentences.ability_line(one, markup=text) for one in abilities[:_LIST]] or ["Nothing"]
     return blocks.section(f"{title}\n{whole_lines(lines, limit=blocks.SECTION - 100)}")
 
 
 def _runs(runs: Sequence[RunSummary]) -> list[Block]:
     told: list[Block] = [blocks.divider(), blocks.header("What you asked for last")]
-    lines = [run_line(one) for one in runs[:RUNS]] or ["Nothing yet."]
+    lines = [sentences.run_line(one, markup=text) for one in runs[:RUNS]] or ["Nothing yet."]
     return [*told, blocks.section(whole_lines(lines, limit=blocks.SECTION))]
 
 
@@ -137,9 +123,9 @@ def _switches(switches: Sequence[Ability]) -> list[Block]:
 
 def _switch(told: Ability) -> Block:
     state = "*On*" if told.enabled else "*Off*"
-    text = f"{state} · {ability(told)}"
+    said = f"{state} · {sentences.ability_line(told, markup=text)}"
     if not _TOOL.fullmatch(told.tool):
-        return blocks.section(text)
+        return blocks.section(said)
     wanted = "off" if told.enabled else "on"
     asked = Confirm(
         title=f"Switch {told.tool[:60]} {wanted}?",
@@ -154,10 +140,4 @@ def _switch(told: Ability) -> Block:
         confirm=asked,
         spoken=f"Switch {told.tool} {wanted}",
     )
-    return blocks.section(text, accessory=button)
-
-
-def _sentence(what: str) -> str:
-    """Return the first sentence, which says what a tool does."""
-    first, stop, _ = line(what, limit=160).partition(". ")
-    return first + (stop and ".")
+    return blocks.section(said, accessory=button)

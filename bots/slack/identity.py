@@ -5,7 +5,6 @@ they came from; whether an account may have any rights is the workspace's to say
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -17,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.arrivals import Deed
 from bots.linking import Linking
+from bots.profiles import Remembered
 from bots.slack.calling import Clients, OfTenant
 from bots.slack.delivering import is_of_workspace
 from bots.visit import Visitor
@@ -26,12 +26,10 @@ from core.domain.ids import TenantId
 from core.errors import Forbidden, NotFound, Unavailable
 from core.ports import Clock
 
-FRESH_SECONDS: Final = 60.0
 LEFT: Final = "left_workspace"
 """Why a link ends for the auditor, where the workspace has said that somebody is no member now."""
 
 _SECONDS: Final = 10.0
-_MOST: Final = 10_000
 _SLACKBOT: Final = "USLACKBOT"
 _ENTERPRISE: Final = "E"
 _NOT_THERE: Final = frozenset({"user_not_found", "user_not_visible"})
@@ -210,34 +208,22 @@ async def _user(client: AsyncWebClient, user: str) -> object:
 class RememberedProfiles:
     """The Profiles port, asked again after a minute, or once it is told to forget."""
 
-    def __init__(self, profiles: Profiles, *, clock: Clock, most: int = _MOST) -> None:
+    def __init__(self, profiles: Profiles, *, clock: Clock, most: int = 10_000) -> None:
         """Take who is asked, and how many accounts are remembered at most."""
         self._profiles = profiles
-        self._clock = clock
-        self._most = most
-        self._known: OrderedDict[tuple[TenantId, Account], tuple[float, Profile | None]] = (
-            OrderedDict()
-        )
+        self._remembered = Remembered[Profile](clock=clock, most=most)
 
     async def profile(self, tenant_id: TenantId, *, account: Account) -> Profile | None:
         """Return what an account was a minute ago at most; see the port."""
-        key, now = (tenant_id, account), self._clock.monotonic()
-        known = self._known.get(key)
-        if known is not None and now - known[0] < FRESH_SECONDS:
-            return known[1]
-        # Marked before the question: an answer that was overtaken by a change is not kept.
-        mark = self._known[key] = (float("-inf"), None)
-        found = await self._profiles.profile(tenant_id, account=account)
-        if self._known.get(key) is mark:
-            self._known[key] = (now, found)
-            self._known.move_to_end(key)
-        while len(self._known) > self._most:
-            self._known.popitem(last=False)
-        return found
+        return await self._remembered.of(
+            tenant_id,
+            account=account,
+            ask=lambda: self._profiles.profile(tenant_id, account=account),
+        )
 
     def forget(self, tenant_id: TenantId, *, account: Account) -> None:
         """Ask again the next time: the account has changed."""
-        self._known.pop((tenant_id, account), None)
+        self._remembered.forget(tenant_id, account=account)
 
 
 class SlackPeople:

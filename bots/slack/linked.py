@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from bots import actions
-from bots.slack import blocks
+from bots import actions, sentences
+from bots.slack import blocks, text
 from bots.slack.text import line, mention
 from core.domain.account import Account, AccountLink
 from core.domain.canonical import JsonObject
-from core.domain.delivery import Kind, Place, Wish
+from core.domain.delivery import Wish
 
 
 class SlackTeller:
@@ -15,29 +15,13 @@ class SlackTeller:
 
     def linked(self, link: AccountLink, *, told: Account) -> Sequence[Wish]:
         """Return the note: one for each link that was ever made, so that none replaces another."""
-        made = int(link.linked_at.timestamp())
-        return [
-            Wish(
-                place=Place(
-                    surface=told.surface, workspace=told.workspace, address=f"@{told.user}/"
-                ),
-                key=f"linked:{told.user}:{link.account.workspace}:{link.account.user}:{made}",
-                kind=Kind.PRIVATE,
-                payload={**_note(link, told=told), "final": True},
-            )
-        ]
+        return [sentences.linked_wish(link, told=told, message=_note(link, told=told))]
 
 
 def _note(link: AccountLink, *, told: Account) -> JsonObject:
-    email = line(link.person.email, limit=254)
-    if link.account == told:
-        said = f"This account is connected: what you ask and decide here, you do as {email}."
-        doubt = "If you are somebody else, disconnect it now, and tell your admin."
-    else:
-        who = mention(link.account.user) if link.account.workspace == told.workspace else ""
-        named = who or f"`{line(link.account.user, limit=200)}`"
-        said = f"Another account was connected to you, {email}: {named}. It may do what you may do."
-        doubt = "If that account is not yours, disconnect it now, and tell your admin."
+    who = mention(link.account.user) if link.account.workspace == told.workspace else ""
+    named = who or f"`{line(link.account.user, limit=200)}`"
+    said, doubt = sentences.linked(link, told=told, named=named, markup=text)
     button = blocks.button(
         "Disconnect",
         action=actions.UNLINK,

@@ -7,13 +7,13 @@ from people, and what comes next. Once there is an answer, the answer comes firs
 from collections.abc import Sequence
 from typing import Final
 
-from bots import actions
-from bots.slack import blocks
+from bots import actions, sentences
+from bots.slack import blocks, text
 from bots.slack.blocks import Block, Confirm
 from bots.slack.text import line, link, literal, markdown, markdown_so_far, plain
-from bots.text import money, whole_lines
+from bots.text import whole_lines
 from bots.views import Line, Mark, RunView, Stage, Undoable
-from bots.wording import MARKS, NEXT, SIGNS, TITLES
+from bots.wording import MARKS, NEXT, NOTHING_TO_ADD, TITLES
 from core.domain.canonical import JsonObject
 
 _STATUS: Final = {
@@ -43,7 +43,7 @@ def run_message(view: RunView) -> JsonObject:
             told = [*_said(view), *closing(view)]
         case Stage.STOPPED:
             told = [_stopped(view), *_said(view), *closing(view)]
-    return blocks.message(_fallback(view), blocks=told)
+    return blocks.message(sentences.run_in_short(view, markup=text), blocks=told)
 
 
 def run_stream(view: RunView) -> JsonObject:
@@ -54,14 +54,14 @@ def run_stream(view: RunView) -> JsonObject:
     ``blocks`` end the stream, and are empty until then.
     """
     under_way = view.stage in _UNDER_WAY
-    text = markdown_so_far(view.text) if view.stage is Stage.WORKING else markdown(view.text)
+    said = markdown_so_far(view.text) if view.stage is Stage.WORKING else markdown(view.text)
     ended: list[Block] = [] if under_way else closing(view)
     if view.stage is Stage.STOPPED:
         ended = [_stopped(view), *ended]
     return {
         "title": _title(view),
         "tasks": _tasks(view),
-        "text": text.strip() and text,
+        "text": said.strip() and said,
         "blocks": ended,
     }
 
@@ -90,8 +90,10 @@ def closing(view: RunView) -> list[Block]:
 
 
 def _story(view: RunView) -> list[Block]:
-    done = [_in_words(one) for one in view.lines if one.mark in _SETTLED]
-    doing = [_in_words(one) for one in view.lines if one.mark not in _SETTLED]
+    done = [sentences.call_line(one, markup=text) for one in view.lines if one.mark in _SETTLED]
+    doing = [
+        sentences.call_line(one, markup=text) for one in view.lines if one.mark not in _SETTLED
+    ]
     sign = "✋" if view.stage is Stage.WAITING else "⏳"
     now = whole_lines(doing, limit=_DONE_SHOWN) if doing else f"{sign} {TITLES[view.stage]}"
     needs = f"✋ {line(view.needs, limit=600)}" if view.needs.strip() else _NOTHING
@@ -107,17 +109,16 @@ def _said(view: RunView) -> list[Block]:
     said = markdown(view.text, limit=_TEXT)
     if said.strip():
         return [blocks.prose(said)]
-    return [blocks.section("✅ *Done.* There is nothing to add.")] if _is_done(view) else []
+    return [blocks.section(f"✅ *Done.* {NOTHING_TO_ADD}")] if _is_done(view) else []
 
 
 def _stopped(view: RunView) -> Block:
-    why = line(view.problem, limit=800) or "It is not known why."
-    return blocks.section(f"⛔ *Stopped:* {why}\n*Next:* {NEXT[Stage.STOPPED]}")
+    why, then = sentences.stopped(view, markup=text)
+    return blocks.section(f"{text.leading(why)}\n{text.leading(then).strip()}")
 
 
 def _cost(view: RunView) -> Block:
-    of = f" of {money(view.budget_micros)}" if view.budget_micros > 0 else ""
-    return blocks.aside(f"💰 {money(view.cost_micros)}{of} used")
+    return blocks.aside(sentences.cost(view))
 
 
 def _stop(view: RunView) -> Block:
@@ -143,11 +144,7 @@ def _undo(view: RunView, *, undoable: Undoable) -> Block:
 
 
 def _in_words(told: Line) -> str:
-    word = MARKS[told.mark]
-    title = line(told.title, limit=200) or "-"
-    detail = line(told.detail, limit=200)
-    after = ": ".join(filter(None, [word, detail]))
-    return f"{SIGNS[told.mark]} {title}{f' ({after})' if after else ''}"
+    return sentences.call_line(told, markup=text)
 
 
 def _tasks(view: RunView) -> list[JsonObject]:
@@ -185,15 +182,3 @@ def _more(sources: Sequence[object]) -> list[str]:
 
 def _is_done(view: RunView) -> bool:
     return view.stage is Stage.DONE
-
-
-def _fallback(view: RunView) -> str:
-    match view.stage:
-        case Stage.WORKING:
-            return f"Working on it: {line(view.task)}"
-        case Stage.WAITING:
-            return f"Waiting for people: {line(view.needs or view.task)}"
-        case Stage.DONE:
-            return line(view.text, limit=2000) or "Done."
-        case Stage.STOPPED:
-            return f"Stopped: {line(view.problem) or line(view.task)}"

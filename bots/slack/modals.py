@@ -17,7 +17,18 @@ from bots.slack.blocks import Block
 from bots.slack.fields import input_of
 from bots.slack.text import code, line, literal, plain
 from bots.views import ApprovalView
-from bots.wording import JUDGED_ANEW, READ_AS_DATA, REASON_HINT, RISKS
+from bots.wording import (
+    JUDGED_ANEW,
+    KEPT,
+    NO_TEXT,
+    READ_AS_DATA,
+    READ_BY_ADMINS,
+    REASON_HINT,
+    RISKS,
+    WHAT_TO_ASK,
+    WHAT_WAS_WRONG,
+    WHY_NOT,
+)
 from core.domain.canonical import JsonObject
 from core.domain.ids import RunId
 
@@ -32,7 +43,7 @@ def deny_form(view: ApprovalView) -> JsonObject:
         *_about(view),
         blocks.typed(
             "Reason",
-            element=_lines(longest=LONGEST_REASON, placeholder="What should be different?"),
+            element=_lines(longest=LONGEST_REASON, placeholder=WHY_NOT),
             block=actions.REASON,
             hint=REASON_HINT,
             optional=True,
@@ -59,7 +70,7 @@ def edit_form(view: ApprovalView, *, schema: JsonObject, arguments: JsonObject) 
     left += [one.label for one in offered[_INPUTS:]]
     if left:
         names = ", ".join(line(one, limit=60) for one in left[:10])
-        told.append(blocks.aside(f"⚠️ Not shown here, and kept as it is: {names}"))
+        told.append(blocks.aside(f"⚠️ {KEPT} {names}"))
     told.append(blocks.aside(JUDGED_ANEW))
     return _form(
         "Edit and approve",
@@ -75,10 +86,10 @@ def ask_form(message: str, *, ids: Mapping[str, str]) -> JsonObject:
     said = literal(message, limit=1500).strip()
     told = [
         blocks.section(READ_AS_DATA),
-        blocks.quotation(said or "(a message without text)"),
+        blocks.quotation(said or NO_TEXT),
         blocks.typed(
             "Your question",
-            element=_lines(longest=_TASK, placeholder="What do you want to know, or have done?"),
+            element=_lines(longest=_TASK, placeholder=WHAT_TO_ASK),
             block=actions.ASKED,
         ),
     ]
@@ -90,9 +101,9 @@ def feedback_form(run_id: RunId) -> JsonObject:
     told = [
         blocks.typed(
             "What was wrong?",
-            element=_lines(longest=LONGEST_REASON, placeholder="Wrong, missing, too long, …"),
+            element=_lines(longest=LONGEST_REASON, placeholder=WHAT_WAS_WRONG),
             block=actions.REASON,
-            hint="Read by your company's admins.",
+            hint=READ_BY_ADMINS,
             optional=True,
         )
     ]

@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from bots import actions
-from bots.slack import blocks
+from bots import actions, sentences
+from bots.slack import blocks, text
 from bots.slack.blocks import Block
 from bots.slack.cards import compact
-from bots.slack.home import ability, run_line
 from bots.slack.text import line
 from bots.text import web_address, whole_lines
 from bots.views import Ability, ApprovalView, HomeView, RunSummary
-from bots.wording import ASK_ME, POLICY, SIGN_IN, SIGN_IN_ONCE
+from bots.wording import (
+    ABILITIES,
+    ASK_ME,
+    COMMANDS,
+    DID_NOT_WORK,
+    LAST_RUNS,
+    NO_QUESTIONS,
+    NO_RUNS,
+    POLICY,
+    SIGN_IN,
+    SIGN_IN_ONCE,
+    others,
+    waiting,
+)
 from core.domain.canonical import JsonObject
 from core.errors import SallyportError
 from core.words import sentence_of
@@ -19,21 +31,18 @@ from core.words import sentence_of
 _SHOWN: Final = 8
 _COMMANDS: Final = (
     "`/sallyport` _what you want_: ask me, here",
-    "`/sallyport runs`: what you asked for last, and what became of it",
-    "`/sallyport approvals`: what waits for your answer",
-    "`/sallyport tools`: what I may do for you, and what I ask people about",
-    "`/sallyport help`: this",
+    *(f"`/sallyport {command}`: {shown}" for command, shown in COMMANDS.items()),
 )
 
 
-def note(text: str) -> JsonObject:
+def note(said: str) -> JsonObject:
     """Return a short message of our own words, in which data is escaped already."""
-    return blocks.message(text, blocks=[blocks.section(text)])
+    return blocks.message(said, blocks=[blocks.section(said)])
 
 
 def refusal(error: SallyportError, *, below: JsonObject | None = None) -> JsonObject:
     """Return why not, in words, with the code to look up, and the blocks of a message below."""
-    said = line(sentence_of(error), limit=1500) or "That did not work."
+    said = line(sentence_of(error), limit=1500) or DID_NOT_WORK
     told = [blocks.section(f"🚫 {said}"), blocks.aside(f"Code `{line(error.code, limit=80)}`")]
     if below is not None:
         told += cast("Sequence[Block]", below["blocks"])
@@ -67,39 +76,35 @@ def help_message() -> JsonObject:
 def runs_message(runs: Sequence[RunSummary]) -> JsonObject:
     """Return somebody's last runs."""
     if not runs:
-        return note("You have asked for nothing yet.")
-    lines = [run_line(one) for one in runs[: 2 * _SHOWN]]
+        return note(NO_RUNS)
+    lines = [sentences.run_line(one, markup=text) for one in runs[: 2 * _SHOWN]]
     told = whole_lines(lines, limit=blocks.SECTION)
     return blocks.message(
-        "What you asked for last",
-        blocks=[blocks.section("*What you asked for last*"), blocks.section(told)],
+        LAST_RUNS, blocks=[blocks.section(f"*{LAST_RUNS}*"), blocks.section(told)]
     )
 
 
 def approvals_message(questions: Sequence[ApprovalView]) -> JsonObject:
     """Return the questions that wait for somebody, with their buttons."""
     if not questions:
-        return note("Nothing waits for your answer.")
-    title = f"{min(len(questions), 999)} waiting for your answer"
+        return note(NO_QUESTIONS)
+    title = waiting(len(questions))
     told = [blocks.section(f"*{title}*")]
     for one in questions[:_SHOWN]:
         told += [blocks.divider(), *compact(one)]
     if len(questions) > _SHOWN:
-        told.append(blocks.aside(f"… and {len(questions) - _SHOWN} more"))
+        told.append(blocks.aside(others(len(questions) - _SHOWN)))
     return blocks.message(title, blocks=told)
 
 
 def tools_message(view: HomeView) -> JsonObject:
     """Return what the agent may do for somebody."""
-    parts = (
-        ("✅ *I do at once*", view.can),
-        ("✋ *I ask people first*", view.asks),
-        ("🚫 *Not for you, or switched off*", view.cannot),
-    )
+    parts = zip(ABILITIES, (view.can, view.asks, view.cannot), strict=True)
     told = [blocks.section(_part(title, abilities=tools)) for title, tools in parts]
     return blocks.message("What I may do for you", blocks=told)
 
 
 def _part(title: str, *, abilities: Sequence[Ability]) -> str:
-    lines = [ability(one) for one in abilities[:500]] or ["Nothing"]
-    return f"{title}\n{whole_lines(lines, limit=blocks.SECTION - 100)}"
+    lines = [sentences.ability_line(one, markup=text) for one in abilities[:500]] or ["Nothing"]
+    sign, _, words = title.partition(" ")
+    return f"{sign} *{words}*\n{whole_lines(lines, limit=blocks.SECTION - 100)}"

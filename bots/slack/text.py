@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from bots import prose
+from bots.sentences import Lead
 from bots.text import (
     JOINER,
-    begun,
     clean,
     one_line,
-    size_of,
     web_address,
     whole_lines,
     within,
@@ -25,22 +25,14 @@ from bots.text import (
 MARKDOWN: Final = 12_000
 """The longest markdown in one message."""
 
-_CUT: Final = "\n\n_The rest is cut off here._"
-_FENCE: Final = "```"
-_NOTE: Final = len(f"{_CUT}\n{_FENCE}")
-
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _ADDRESSED: Final = re.compile(r"(?<!\w)@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 _OPENING: Final = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#a-z])", re.IGNORECASE)
-# A link whose text is not its address hides where it leads: it is shown as it was written.
-_LINKED: Final = re.compile(r"\](?=\()")
-_DEFINED: Final = re.compile(r"^( {0,3}\[[^\]]{0,999})\](?=:)", re.MULTILINE)
 _MENTION: Final = re.compile(
     r"(<|&lt;?|&#0*60;?|&#x0*3c;?)"
     r"(?=!(?:channel|here|everyone|group|subteam|date)|@[UWB]|#[CG]|[a-z][a-z0-9+.-]*:)",
     re.IGNORECASE,
 )
-_PICTURE: Final = re.compile(r"!(?=\[)")
 _ACCOUNT: Final = re.compile(r"[UW][A-Z0-9]{2,20}", re.ASCII)
 
 
@@ -78,12 +70,7 @@ def markdown(text: str, *, limit: int = MARKDOWN) -> str:
     Mentions are broken, pictures become links, and links lead to the web or to a mailbox. What is
     too long is cut, and says so.
     """
-    safe = _safe_markdown(clean(text, limit=limit + 1))
-    if size_of(safe) <= limit and len(text) <= limit:
-        return safe
-    kept = within(safe, limit=limit - _NOTE)
-    fence = f"\n{_FENCE}" if kept.count(_FENCE) % 2 else ""
-    return f"{kept}{fence}{_CUT}"
+    return prose.whole(text, limit=limit, harmless=_harmless)
 
 
 def markdown_so_far(text: str, *, limit: int = MARKDOWN) -> str:
@@ -91,9 +78,12 @@ def markdown_so_far(text: str, *, limit: int = MARKDOWN) -> str:
 
     The last word, and a link that is not whole, wait for what follows.
     """
-    longest = limit - _NOTE - 3
-    told = _safe_markdown(clean(_whole_words(text[:limit]), limit=limit))
-    return told if size_of(told) <= longest else begun(told, limit=longest)
+    return prose.so_far(text, limit=limit, harmless=_harmless)
+
+
+def leading(lead: Lead) -> str:
+    """Return a sentence of ours with what stands out in it."""
+    return f"{lead.sign} *{lead.strong}*{lead.rest}" if lead.strong else f"{lead.sign}{lead.rest}"
 
 
 def link(url: str | None, *, title: str) -> str:
@@ -130,25 +120,8 @@ def _shut(text: str) -> str:
     return _broken(_OPENING.sub(rf"\1{JOINER}", text))
 
 
-def _safe_markdown(text: str) -> str:
-    safe = _MENTION.sub(rf"\1{JOINER}", text)
-    safe = _DEFINED.sub(rf"\1]{JOINER}", _LINKED.sub(f"]{JOINER}", safe))
-    return _broken(_PICTURE.sub("! ", safe))
-
-
-def _whole_words(text: str) -> str:
-    """Return ``text`` up to its last blank, and no further than a link that is not whole."""
-    end = _word_start(text, end=len(text))
-    opened = max(text.rfind("](", 0, end), text.rfind("]:", 0, end))
-    if opened >= 0 and text[opened + 2 : end].isspace():
-        end = _word_start(text, end=opened)
-    return text[:end]
-
-
-def _word_start(text: str, *, end: int) -> int:
-    while end and not text[end - 1].isspace():
-        end -= 1
-    return end
+def _harmless(text: str) -> str:
+    return _broken(prose.unlinked(_MENTION.sub(rf"\1{JOINER}", text)))
 
 
 def _ascii_markup(url: str) -> str:

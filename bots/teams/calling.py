@@ -107,7 +107,8 @@ class Caller:
         )
 
     async def _called(self, parcel: Parcel, call: ApiCall, *, known: ChatReference) -> Outcome:
-        if call.method == "conversations.create" and known.address == parcel.wish.place.address:
+        is_known = known.address == parcel.wish.place.address and bool(known.conversation)
+        if call.method == "conversations.create" and is_known:
             return Took(answer={"conversation": known.conversation})
         if refused := self._streams.refused(parcel, call):
             return refused

@@ -108,6 +108,19 @@ def refusal(*, status: int, retry_after: str | None, body: bytes) -> WireRefused
     )
 
 
+def new_personal(*, tenant: str, user: str) -> JsonObject:
+    """Return what the service is asked for the personal chat with a user, by Entra object id.
+
+    It takes that id as ``id`` only: under ``aadObjectId`` it is a bad request.
+    """
+    return {
+        "isGroup": False,
+        "members": [{"id": user}],
+        "tenantId": tenant,
+        "channelData": {"tenant": {"id": tenant}},
+    }
+
+
 def member_of(told: JsonObject) -> JsonObject:
     """Return a member under one name for the Entra object id, of which the service has two."""
     return {"aadObjectId": told.get("objectId"), **told}

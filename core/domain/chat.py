@@ -8,6 +8,9 @@ from typing import Final
 
 from core.domain.ids import PrincipalId, TenantId
 
+PLAYGROUND: Final = "00000000-0000-0000-0000-0000000000001"
+"""The tenant of Microsoft's playground for agents, of a shape that no other has."""
+
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -117,6 +120,9 @@ class ChatReference:
 
 
 def entra_id(told: str) -> str | None:
-    """Return an id of Entra's (tenant, app, account) in lower case; None where it is none."""
+    """Return an id of Entra's (tenant, app, account) in lower case; None where it is none.
+
+    The tenant of Microsoft's playground counts as one: nothing that Microsoft signs can have it.
+    """
     found = told.strip().lower()
-    return found if _GUID.fullmatch(found) else None
+    return found if _GUID.fullmatch(found) or found == PLAYGROUND else None

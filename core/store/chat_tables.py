@@ -148,3 +148,16 @@ chat_news = Table(
     Column("version", BigInteger(), nullable=False, server_default=FetchedValue()),
     Column("since", Moment, nullable=False, server_default=FetchedValue()),
 )
+
+chat_references = Table(
+    "chat_references",
+    metadata,
+    Column("tenant_id", Uuid(), primary_key=True),
+    Column("surface", Text(), primary_key=True),
+    Column("workspace", Text(), primary_key=True),
+    Column("address", Text(), primary_key=True),
+    Column("conversation", Text(), nullable=False),
+    Column("service_url", Text(), nullable=False),
+    Column("mri", Text(), nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)

@@ -54,9 +54,8 @@ class StoredWorkspaces:
 
         Raises:
             Conflict: ``workspace_taken``: it is another tenant's.
-            Misconfigured: ``master_key_missing``.
+            Misconfigured: ``master_key_missing``: there is a token to seal.
         """
-        tokens = BotTokens(token=installation.token, refresh_token=installation.refresh_token)
         key = {
             "tenant_id": tenant_id,
             "surface": installation.surface.value,
@@ -67,7 +66,7 @@ class StoredWorkspaces:
             "app": installation.app,
             "bot_user": installation.bot_user,
             "scopes": list(installation.scopes),
-            "sealed": self._sealed(tokens, context=_context(**key)),
+            "sealed": self._sealed_of(installation, context=_context(**key)),
             "token_expires_at": installation.token_expires_at,
             "renewed_until": None,
             "state": WorkspaceState.ACTIVE.value,
@@ -313,6 +312,12 @@ class StoredWorkspaces:
             if is_changed:
                 await append_audit(connection, audit)
         return is_changed
+
+    def _sealed_of(self, installation: Installation, *, context: str) -> bytes | None:
+        if not installation.token:
+            return None
+        tokens = BotTokens(token=installation.token, refresh_token=installation.refresh_token)
+        return self._sealed(tokens, context=context)
 
     def _sealed(self, tokens: BotTokens, *, context: str) -> bytes:
         told = {"token": tokens.token, "refresh_token": tokens.refresh_token}

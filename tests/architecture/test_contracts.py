@@ -35,6 +35,7 @@ BROKEN = [
     (_LAYERS, "bots/__init__.py", "import console"),
     ("bots", "bots/views.py", "import bots.inbox"),
     ("bots", "bots/inbox.py", "import bots.outbox"),
+    ("bots", "bots/teams/guard.py", "import bots.slack.guard"),
     # each vendor has one home
     ("cedar", "core/governance/door.py", "import cedarpy"),
     ("durable", "core/store/workers.py", "import dbos"),
@@ -46,6 +47,10 @@ BROKEN = [
     ("mcp", "core/tools/registry.py", "import mcp"),
     ("slack", "bots/inbox.py", "import slack_sdk"),
     ("slack", "sallyport/slack.py", "import slack_bolt"),
+    ("teams", "bots/teams/guard.py", "import botframework"),
+    ("teams", "bots/teams/wire.py", "import botbuilder"),
+    ("teams", "bots/teams/registration.py", "import microsoft_teams"),
+    ("teams", "sallyport/assembly.py", "import msrest"),
     ("http", "core/app.py", "import starlette"),
     ("terminal", "core/app.py", "import rich"),
     ("settings", "core/store/embedded.py", "import sallyport.settings"),

@@ -45,16 +45,11 @@ def test_person_has_an_email_address(cli: CommandLine, email: str) -> None:
     assert cli.json(*create, code=1)["error"]["code"] == "invalid_email"
 
 
-def test_help_names_every_command_and_each_of_them_explains_itself() -> None:
+def test_help_names_every_command_and_each_of_them_explains_itself(cli: CommandLine) -> None:
     told = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
     for name in ("demo", "serve", "tenant", "approvals", "audit", "mcp", "doctor"):
         assert name in told
-    assert (
-        "--tenant"
-        in subprocess.run(
-            [SCRIPT, "call", "--help"], capture_output=True, text=True, check=True
-        ).stdout
-    )
+    assert "--tenant" in cli.run("call", "--help").out
 
 
 def test_new_tenant_is_listed_and_has_one_project_open_to_all(cli: CommandLine) -> None:
@@ -201,7 +196,7 @@ def test_what_the_mcp_command_needs_is_wrong_usage_without_it(
 
 def test_a_secret_of_the_database_is_not_printed_for_a_client(tmp_path: Path) -> None:
     url = "postgresql://sallyport_app:hunter2@db.example/sallyport"
-    cli = CommandLine(tmp_path, environment={"SALLYPORT_DATABASE_URL": url})
+    cli = CommandLineHere(tmp_path, environment={"SALLYPORT_DATABASE_URL": url})
     said = cli.run(
         "mcp", "--print-config", "cursor", "--stdio", "--tenant", "t", "--as", "a@b.test"
     )
@@ -210,6 +205,6 @@ def test_a_secret_of_the_database_is_not_printed_for_a_client(tmp_path: Path) ->
 
 
 def test_an_address_that_nobody_knows_yet_is_not_printed(tmp_path: Path) -> None:
-    cli = CommandLine(tmp_path, environment={"SALLYPORT_PORT": "0"})
+    cli = CommandLineHere(tmp_path, environment={"SALLYPORT_PORT": "0"})
     refused = cli.json("mcp", "--print-config", "cursor", code=1)
     assert refused["error"]["code"] == "invalid_setting"

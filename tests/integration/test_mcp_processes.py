@@ -12,6 +12,7 @@ from mcp.client.session import IncomingMessage
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from core.store.embedded import EmbeddedPostgres
 from tests.command_line import SCRIPT, CommandLine, CommandLineHere
 from tests.loopback import http_client
 from tests.mcp_door import LEGACY, MODERN
@@ -22,16 +23,27 @@ ALICE = (ACME, "--as=alice@acme.test")
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
-    """Give the real script on a data folder of the module's own, with a tenant in it.
+def here(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give a data folder of the module's own, with a tenant in it.
 
     Each test switches a tool of its own off.
     """
-    folder = Path(tmp_path_factory.mktemp("processes"))
-    here = CommandLineHere(folder)
-    here.json("tenant", "create", "acme", "--tier=pro")
-    here.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
-    return CommandLine(folder, environment={"SALLYPORT_PORT": "0"})
+    line = CommandLineHere(Path(tmp_path_factory.mktemp("processes")))
+    with EmbeddedPostgres(line.data_dir):
+        line.json("tenant", "create", "acme", "--tier=pro")
+        line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
+    return line
+
+
+@pytest.fixture
+def cli(here: CommandLine) -> CommandLine:
+    """Give the real script."""
+    return CommandLine(here.data_dir, environment={"SALLYPORT_PORT": "0"})
+
+
+@pytest.fixture
+def token(here: CommandLine) -> str:
+    return here.json("token", "create", *ALICE, "--audience=mcp")["token"]
 
 
 @asynccontextmanager
@@ -56,13 +68,14 @@ async def first_event(client: Client, *, listening: asyncio.Event) -> str:
     return "ended"
 
 
-async def test_two_servers_hear_of_what_a_third_process_changes(cli: CommandLine) -> None:
+async def test_two_servers_hear_of_what_a_third_process_changes(
+    cli: CommandLine, token: str
+) -> None:
     with (
         cli.running("serve", "--json") as first,
         cli.running("serve", "--no-worker", "--json") as second,
     ):
         urls = [json.loads(one.first_line())["url"] for one in (first, second)]
-        token = cli.json("token", "create", *ALICE, "--audience=mcp")["token"]
         opened = [asyncio.Event(), asyncio.Event()]
         async with (
             over_http(urls[0], token) as here,

@@ -94,7 +94,6 @@ def test_only_the_directory_functions_see_across_tenants(urls: Urls) -> None:
         "directory_inbox_due",
         "directory_install_state",
         "directory_link",
-        "directory_link_offer",
         "directory_oauth_code",
         "directory_oauth_refresh_token",
         "directory_outbox_due",

@@ -16,7 +16,7 @@ from core.domain.upstream_diff import difference
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound, SallyportError, ToolFailed
 from tests.databases import Urls
 from tests.nouns import AGENT
-from tests.upstreams import Server, UpstreamServers, accepted, over_pipes, settings_with
+from tests.upstreams import Server, UpstreamServers, accepted, over_plain_pipes, settings_with
 from tests.workshop import Line, Lines, Workplace, Workshop, use
 from tests.world import Company
 
@@ -34,7 +34,7 @@ async def workplace(
         folder,
         {
             "web": {"url": server.url(), "private": True},
-            "pipes": over_pipes(folder),
+            "pipes": over_plain_pipes(folder),
             "nowhere": {"url": "http://127.0.0.1:1/mcp", "private": True},
         },
     )

@@ -85,7 +85,7 @@ async def office_on(
         process = Process(storage=Storage(settings.store), parts=assembly, app=app)
         for work in (
             answer_http(process, port=0, ready=port.set_result),
-            _drive(world, dispatcher),
+            drive(world, dispatcher),
         ):
             stack.callback(group.create_task(work).cancel)
         url = f"http://127.0.0.1:{await port}"
@@ -130,6 +130,6 @@ async def install(
     )
 
 
-async def _drive(world: World, dispatcher: EagerDispatcher) -> None:
+async def drive(world: World, dispatcher: EagerDispatcher) -> None:
     while True:
         await world.loop.drive(*await dispatcher.due.get())

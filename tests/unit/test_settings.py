@@ -191,3 +191,89 @@ def test_another_web_api_is_https_or_on_this_machine(tmp_path: Path, url: str) -
     assert (error.code, error.facts["key"]) == ("invalid_setting", "SALLYPORT_SLACK_API_URL")
     here = loaded(tmp_path, SALLYPORT_SLACK_API_URL="http://127.0.0.1:4010/api")
     assert here.slack.slack_api_url == "http://127.0.0.1:4010/api/"
+
+
+ENTRA = "0A5F2F0E-5A08-4A52-8D0E-3A4D6F1F0001"
+APP = "0a5f2f0e-5a08-4a52-8d0e-3a4d6f1f0002"
+TEAMS = {"SALLYPORT_TEAMS_APP_ID": APP, "SALLYPORT_TEAMS_APP_PASSWORD": "very-secret"}
+ANONYMOUS = {"SALLYPORT_TEAMS_ANONYMOUS": "1"}
+MANAGED = {"SALLYPORT_TEAMS_APP_ID": APP, "SALLYPORT_TEAMS_MANAGED_IDENTITY": "1"}
+
+
+def test_teams_is_off_until_it_is_set(tmp_path: Path) -> None:
+    off = loaded(tmp_path).teams
+    assert not off.is_on
+    assert off.teams_sdk == "botbuilder"
+    settings = loaded(tmp_path, **TEAMS)
+    assert settings.teams.is_on
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (TEAMS, "multi-tenant"),
+        ({**TEAMS, "SALLYPORT_TEAMS_TENANT_ID": ENTRA}, "single-tenant"),
+        ({**MANAGED, "SALLYPORT_TEAMS_TENANT_ID": ENTRA}, "managed-identity"),
+    ],
+)
+def test_what_is_set_says_how_the_app_is_registered(
+    tmp_path: Path, told: dict[str, str], kind: str
+) -> None:
+    teams = loaded(tmp_path, **told).teams
+    assert teams.registration == kind
+    assert teams.teams_tenant_id in {None, ENTRA.lower()}
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "key"),
+    [
+        ({"SALLYPORT_TEAMS_APP_ID": APP}, "missing_setting", "APP_PASSWORD"),
+        ({"SALLYPORT_TEAMS_APP_PASSWORD": "very-secret"}, "missing_setting", "APP_ID"),
+        ({"SALLYPORT_TEAMS_TENANT_ID": ENTRA}, "missing_setting", "APP_ID"),
+        ({"SALLYPORT_TEAMS_MANAGED_IDENTITY": "1"}, "missing_setting", "APP_ID"),
+        (MANAGED, "missing_setting", "TENANT_ID"),
+        ({**MANAGED, **TEAMS}, "invalid_setting", "MANAGED_IDENTITY"),
+        ({**TEAMS, **ANONYMOUS}, "invalid_setting", "ANONYMOUS"),
+        ({**TEAMS, "SALLYPORT_TEAMS_APP_ID": "acme"}, "invalid_setting", "APP_ID"),
+        ({**TEAMS, "SALLYPORT_TEAMS_TENANT_ID": "acme"}, "invalid_setting", "TENANT_ID"),
+        ({**TEAMS, "SALLYPORT_TEAMS_SDK": "another"}, "invalid_setting", "SDK"),
+        ({"SALLYPORT_TEAMS_LOGIN_URL": "http://login.test"}, "invalid_setting", "LOGIN_URL"),
+        ({"SALLYPORT_TEAMS_OPENID_URL": "http://login.test/o"}, "invalid_setting", "OPENID_URL"),
+    ],
+)
+def test_teams_set_by_half_or_against_itself_names_what_is_wrong(
+    tmp_path: Path, told: dict[str, str], code: str, key: str
+) -> None:
+    error = refused(tmp_path, **told)
+    assert (error.code, error.facts["key"]) == (code, f"SALLYPORT_TEAMS_{key}")
+    assert "very-secret" not in sentence_of(error)
+
+
+@pytest.mark.parametrize(
+    "reached",
+    [
+        {"SALLYPORT_HOST": "0.0.0.0"},  # noqa: S104 - what is refused
+        {"SALLYPORT_HOST": "agents.acme.test"},
+        {"SALLYPORT_PUBLIC_URL": "https://agents.acme.test"},
+    ],
+)
+def test_nobody_is_taken_at_their_word_but_on_this_machine(
+    tmp_path: Path, reached: dict[str, str]
+) -> None:
+    assert loaded(tmp_path, **ANONYMOUS).teams.is_on
+    assert loaded(tmp_path, **ANONYMOUS, SALLYPORT_HOST="::1").teams.is_on
+    error = refused(tmp_path, **ANONYMOUS, **reached)
+    assert (error.code, error.facts["key"]) == ("invalid_setting", "SALLYPORT_TEAMS_ANONYMOUS")
+
+
+def test_another_cloud_s_addresses_can_be_set(tmp_path: Path) -> None:
+    teams = loaded(
+        tmp_path,
+        **TEAMS,
+        SALLYPORT_TEAMS_LOGIN_URL="https://login.microsoftonline.us/",
+        SALLYPORT_TEAMS_OPENID_URL="http://127.0.0.1:4020/openid",
+    ).teams
+    assert teams.teams_login_url == "https://login.microsoftonline.us"
+    assert teams.teams_openid_url == "http://127.0.0.1:4020/openid"

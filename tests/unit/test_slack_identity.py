@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.slack.identity import FRESH_SECONDS, Profile, RememberedProfiles, objection, profile_of
+from bots.profiles import FRESH_SECONDS
+from bots.slack.identity import Profile, RememberedProfiles, objection, profile_of
 from core.domain.account import Account
 from core.domain.ids import TenantId
 from core.errors import Unavailable

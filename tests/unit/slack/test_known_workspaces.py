@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from bots.slack.known_workspaces import FRESH_SECONDS, RememberedWorkspaces
+from bots.known_workspaces import FRESH_SECONDS, RememberedWorkspaces
 from core.domain.chat import Surface, Workspace, WorkspaceState
 from core.domain.ids import PrincipalId, TenantId
 from core.errors import Unavailable
