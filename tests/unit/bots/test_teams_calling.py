@@ -127,7 +127,9 @@ ACME = Workspace(
 )
 
 
-def a_reference(address: str, *, conversation: str, service_url: str = AMER) -> ChatReference:
+def a_reference(
+    address: str, *, conversation: str, service_url: str = AMER, mri: str = ""
+) -> ChatReference:
     return ChatReference(
         tenant_id=TENANT,
         surface=Surface.TEAMS,
@@ -135,6 +137,7 @@ def a_reference(address: str, *, conversation: str, service_url: str = AMER) -> 
         address=address,
         conversation=conversation,
         service_url=service_url,
+        mri=mri,
         seen_at=NOON,
     )
 
@@ -243,6 +246,17 @@ async def test_a_known_chat_is_not_asked_for_and_an_unknown_one_once(desk: Desk)
     assert desk.wire.told == [("create", AMER, {"tenant": ENTRA, "user": ALICE})]
 
 
+async def test_whoever_was_seen_elsewhere_only_is_asked_for_and_keeps_the_id_they_have(
+    desk: Desk,
+) -> None:
+    address = f"@{ALICE}/"
+    desk.references.kept[address] = a_reference(address, conversation="", mri="29:alice")
+    asked = Took(answer={"conversation": "a:1alice"})
+    assert await desk.perform(a_parcel(address=address)) == asked
+    kept = desk.references.kept[address]
+    assert (kept.conversation, kept.mri) == ("a:1alice", "29:alice")
+
+
 async def test_who_has_not_installed_the_app_is_not_written_to(desk: Desk) -> None:
     desk.wire.says = [WireRefused(status=403, code="BotNotInConversationRoster")]
     assert await desk.perform(a_parcel(address=f"@{ALICE}/")) == Never(code="not_installed")
@@ -250,14 +264,27 @@ async def test_who_has_not_installed_the_app_is_not_written_to(desk: Desk) -> No
 
 async def test_a_chat_that_is_no_more_is_forgotten_and_asked_for_again(desk: Desk) -> None:
     address = f"@{ALICE}/"
-    desk.references.kept[address] = a_reference(address, conversation="a:old")
+    old = a_reference(address, conversation="a:old", mri="29:alice")
+    desk.references.kept[address] = old
     parcel = await desk.goes_on(a_parcel(address=address))
     desk.wire.says = [WireRefused(status=404, code="ConversationNotFound")]
     parcel = await desk.goes_on(parcel)
-    assert address not in desk.references.kept
+    kept = desk.references.kept[address]
+    assert (kept.conversation, kept.mri) == ("", "29:alice")
     parcel = await desk.goes_on(await desk.goes_on(parcel))
     assert [told for told, *_ in desk.wire.told] == ["send", "create", "send"]
     assert parcel.sent["conversation"] == "a:1alice"
+
+
+async def test_a_channel_that_is_no_more_is_forgotten_and_no_other(desk: Desk) -> None:
+    parcel = a_parcel(address=f"{CHANNEL}/")
+    gone = WireRefused(status=404, code="ConversationNotFound")
+    desk.wire.says = [gone, gone]
+    assert await desk.perform(parcel) == Never(code="ConversationNotFound")
+    assert list(desk.references.kept) == ["19:other/"]
+    desk.references.kept[f"{CHANNEL}/"] = a_reference(f"{CHANNEL}/", conversation=CHANNEL)
+    await desk.perform(parcel)
+    assert list(desk.references.kept) == ["19:other/"]
 
 
 @pytest.mark.parametrize("state", [WorkspaceState.UNINSTALLED, WorkspaceState.TOKEN_REVOKED, None])
