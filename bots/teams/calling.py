@@ -144,7 +144,7 @@ class Caller:
             tenant=parcel.wish.place.workspace,
         )
         activity = cast("JsonObject", call.arguments["activity"])
-        if call.method == "activities.update":
+        if call.method.endswith(".update"):
             message = str(call.arguments["message"])
             await self._wire.update(to, message=message, activity=activity)
             return {}

@@ -76,7 +76,7 @@ def reminder(view: ApprovalView) -> JsonObject:
 
 def compact(view: ApprovalView) -> list[Element]:
     """Return a question in a few lines with its buttons, for a list of them."""
-    head = (bold(text.line(view.summary or view.tool)), "\n")
+    head = (bold(text.plain(view.summary or view.tool, limit=300)), "\n")
     facts = f"{RISKS[view.risk]} · asked by {text.line(view.requester, limit=100)}"
     if not view.is_open:
         return [paragraph(*_status(view), "\n", *head, facts)]

@@ -277,7 +277,7 @@ def form(
 
 def bytes_of(told: Json) -> int:
     """Return how many bytes something takes as JSON."""
-    return len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(json.dumps(told, ensure_ascii=False).encode())
 
 
 def accounts_of(mentioned: Sequence[str]) -> list[str]:
