@@ -6,7 +6,7 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bots.limits import Limits
@@ -341,6 +341,7 @@ def test_text_longer_than_a_stream_takes_is_shown_at_its_end() -> None:
     assert activity_of(made[0])["text"] == long
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(
@@ -369,6 +370,7 @@ def test_it_always_comes_to_an_end(steps: list[tuple[str, str, str | None]]) -> 
 WINDOWS = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))
 
 
+@settings(deadline=None)
 @given(
     pauses=st.lists(st.one_of(st.floats(0, 0.3), st.floats(0, 3), st.floats(60, 600)), max_size=50),
     crowd=st.integers(1, 60),
