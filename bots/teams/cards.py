@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bots import actions, sentences
-from bots.diff import shown
 from bots.sentences import Lead
 from bots.teams import elements, text
 from bots.teams.elements import Button, Confirm, Element, Viewed, aside, bold, mono, paragraph
@@ -226,7 +225,7 @@ def _what(view: ApprovalView) -> list[Element]:
     if text.weight(view.summary) > _HEADLINE:
         told.append(elements.quotation(text.lines(view.summary, limit=_SUMMARY)))
     if view.changes:
-        diff = shown(view.changes, literal=text.literal)
+        diff = text.diff(view.changes)
         told += elements.verbatim(diff_title(view), text=diff.text)
         if not diff.whole:
             where = " Open Details before you decide." if web_address(view.url) else ""
