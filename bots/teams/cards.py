@@ -52,7 +52,7 @@ def decider_card(view: ApprovalView) -> JsonObject:
 def shared_card(view: ApprovalView, *, viewers: Sequence[str]) -> JsonObject:
     """Return the card for a place where many read it: each of ``viewers`` may have their own."""
     viewed = Viewed(ids=ids_of(view), viewers=viewers) if view.is_open else None
-    return _card(view, decides=False, viewed=viewed)
+    return _card(view, decides=True, viewed=viewed)
 
 
 def in_short(view: ApprovalView) -> str:
@@ -123,7 +123,7 @@ def asks_reason(view: ApprovalView, *, label: str) -> tuple[list[Element], Butto
 def _card(view: ApprovalView, *, decides: bool, viewed: Viewed | None = None) -> JsonObject:
     return elements.card(
         body=body_of(view, decides=decides),
-        buttons=answers(view) if decides else (),
+        buttons=answers(view) if decides and viewed is None else (),
         fallback=in_short(view),
         viewed=viewed,
         mentioned=view.mention if view.is_open else (),
