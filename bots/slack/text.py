@@ -25,7 +25,7 @@ from bots.text import (
 MARKDOWN: Final = 12_000
 """The longest markdown in one message."""
 
-_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _ADDRESSED: Final = re.compile(r"(?<!\w)@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 _OPENING: Final = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[!@#a-z])", re.IGNORECASE)
 _MENTION: Final = re.compile(
