@@ -268,6 +268,15 @@ def activity(summary: str, *, card: JsonObject) -> JsonObject:
     return {"type": "message", "summary": plain(summary, limit=_SUMMARY), "attachments": [attached]}
 
 
+def words(summary: str) -> JsonObject:
+    """Return the activity of a message in markdown, but for its ``text``."""
+    return {
+        "type": "message",
+        "summary": plain(summary, limit=_SUMMARY),
+        "textFormat": "markdown",
+    }
+
+
 def form(
     title: str, *, body: Sequence[Element], buttons: Sequence[Button], fallback: str
 ) -> JsonObject:

@@ -24,7 +24,7 @@ _UNDO: Final = 6
 _NAME: Final = 80
 _ABSTRACT: Final = 160
 _URL: Final = 400
-_MARKS: Final = 100
+_MARKS: Final = 200
 _NOTHING: Final = "Nothing"
 
 
@@ -63,8 +63,7 @@ def answer(view: RunView) -> JsonObject:
     It is words alone; where there is no ``closing`` they say the cost.
     """
     told: dict[str, Json] = {
-        "summary": sentences.run_in_short(view, markup=text),
-        "textFormat": "markdown",
+        **elements.words(sentences.run_in_short(view, markup=text)),
         **_labelled(view),
         **({"channelData": {"feedbackLoop": {"type": "default"}}} if view.asks_feedback else {}),
     }

@@ -143,6 +143,8 @@ class Connector:
         at = self.teams.conversation(call.conversation)
         activities.check(call.body)
         self._count(at)
+        if call.body.get("text") and call.body.get("attachments"):
+            raise TeamsError(400, "BadSyntax", "Activity resulted into multiple skype activities")
         if call.message not in at.messages:
             raise TeamsError(404, "ActivityNotFoundInConversation", "There is no such message.")
         at.messages[call.message] = call.body
