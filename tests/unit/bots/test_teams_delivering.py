@@ -252,25 +252,6 @@ def test_a_card_that_tells_of_an_answer_below_is_edited_in_and_not_answered_belo
     assert activity_of(made[0])["attachments"] == [{"content": "closed"}]
 
 
-def below(text: str) -> JsonObject:
-    card: JsonObject = {"attachments": [{"content": text}]}
-    return {**said("The answer.", final=True), "more": card}
-
-
-def test_what_stands_below_an_answer_is_a_message_of_its_own_that_is_edited_by_itself() -> None:
-    parcel, made = taken(a_parcel(below("Undo"), kind=Kind.FINAL))
-    assert methods(made) == ["activities.send", "more.send"]
-    _, made = taken(wished_now(parcel, below("Undone")))
-    assert methods(made) == ["more.update"]
-    assert activity_of(made[0])["attachments"] == [{"content": "Undone"}]
-
-
-def test_that_a_card_below_is_refused_does_not_have_the_answer_said_again() -> None:
-    parcel, _ = taken(a_parcel(said("The answer.", final=True), kind=Kind.FINAL))
-    parcel = refused(wished_now(parcel, below("Undo")), "http_413")
-    assert next_call(parcel) is None
-
-
 @pytest.mark.parametrize("code", [STREAM_FULL, "stream_stopped", "ContentStreamNotAllowed"])
 def test_the_answer_of_a_stream_that_teams_has_ended_is_told_below(code: str) -> None:
     parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
