@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bots.arrivals import Click, Command, Deed, Message, Shortcut
+from bots.arrivals import Deed, Home
 from bots.linking import Linking
 from bots.profiles import Remembered
 from bots.teams.wire import Reference, Wire, WireRefused, WireUnreachable
@@ -66,7 +66,7 @@ class _Member(BaseModel):
     aad: str = Field(default="", alias="aadObjectId")
     object: str = Field(default="", alias="objectId")
     name: str = ""
-    role: str | None = Field(default=None, alias="userRole")
+    role: str = Field(default="", alias="userRole")
     principal_name: str = Field(default="", alias="userPrincipalName")
     tenant: str = Field(default="", alias="tenantId")
 
@@ -84,14 +84,13 @@ def profile_of(member: JsonObject) -> Profile | None:
         return None
     name, upn = told.name, told.principal_name.strip().lower()
     is_external = _EXTERNAL in upn
-    role = (told.role or "").lower()
     return Profile(
         user=(told.aad or told.object).lower(),
         tenant=told.tenant.lower(),
         name=name or upn or told.id,
         email=upn if "@" in upn and not is_external and len(upn) <= _LONGEST else None,
         is_bot=told.id.startswith(_BOT),
-        is_guest=is_external or (told.role is not None and role not in _MEMBER),
+        is_guest=is_external or told.role.lower() not in _MEMBER,
     )
 
 
@@ -101,7 +100,7 @@ def objection(profile: Profile | None, *, workspace: str) -> str | None:
         return "account_unknown"
     if profile.is_bot:
         return "account_is_bot"
-    if profile.tenant and profile.tenant != workspace:
+    if profile.tenant != workspace:
         return "account_outside"
     return "account_guest" if profile.is_guest else None
 
@@ -126,9 +125,10 @@ class TeamsPeople:
                 ``account_unknown``: they have no rights, and are offered none.
             Unavailable: ``teams_unavailable``: nobody can say who they are.
         """
-        has_place = isinstance(deed, Message | Click | Command | Shortcut)
-        channel = deed.channel if has_place else f"@{deed.user}"
-        return await self.at(tenant_id, workspace=workspace, user=deed.user, channel=channel)
+        channel = "" if isinstance(deed, Home) else deed.channel
+        return await self.at(
+            tenant_id, workspace=workspace, user=deed.user, channel=channel or f"@{deed.user}"
+        )
 
     async def at(self, tenant_id: TenantId, *, workspace: str, user: str, channel: str) -> Visitor:
         """Return who an account is that was seen in a conversation; as ``who``."""
