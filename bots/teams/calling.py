@@ -153,6 +153,7 @@ class Caller:
                 address=place.address,
                 conversation=conversation,
                 service_url=known.service_url,
+                mri=known.mri if known.address == place.address else "",
                 seen_at=self._clock.now(),
             )
         )

@@ -243,6 +243,15 @@ async def test_a_known_chat_is_not_asked_for_and_an_unknown_one_once(desk: Desk)
     assert desk.wire.told == [("create", AMER, {"tenant": ENTRA, "user": ALICE})]
 
 
+async def test_of_somebody_who_has_no_chat_yet_teams_own_id_stays_known(desk: Desk) -> None:
+    address = f"@{ALICE}/"
+    seen = replace(a_reference(address, conversation=""), mri="29:alice")
+    desk.references.kept[address] = seen
+    await desk.perform(a_parcel(address=address))
+    assert desk.references.kept[address].conversation == "a:1alice"
+    assert desk.references.kept[address].mri == "29:alice"
+
+
 async def test_who_has_not_installed_the_app_is_not_written_to(desk: Desk) -> None:
     desk.wire.says = [WireRefused(status=403, code="BotNotInConversationRoster")]
     assert await desk.perform(a_parcel(address=f"@{ALICE}/")) == Never(code="not_installed")
