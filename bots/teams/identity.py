@@ -56,6 +56,10 @@ class References(Protocol):
         """Return Teams' own id of somebody; empty where nobody has seen them."""
         ...
 
+    async def forget_person(self, tenant_id: TenantId, *, workspace: str, user: str) -> None:
+        """Forget where somebody is reached: somebody else is there."""
+        ...
+
 
 class _Member(BaseModel):
     """A member as Teams tells of one. What is not said counts against the account."""
@@ -165,5 +169,11 @@ class TeamsPeople:
         except WireUnreachable as error:
             raise Unavailable("teams_unavailable", detail="no answer") from error
         found = profile_of(member) if member is not None else None
-        # Another's facts would be taken for theirs.
-        return found if found is not None and found.user == account.user else None
+        if found is not None and found.user == account.user:
+            return found
+        if found is not None or channel.startswith("@"):
+            # Another's facts would be taken for theirs, and what is theirs be told to another.
+            await self._references.forget_person(
+                tenant_id, workspace=account.workspace, user=account.user
+            )
+        return None
