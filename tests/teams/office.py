@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from core.domain.account import Account
 from core.domain.chat import Installation, Surface
 from core.domain.principal import Principal
+from core.store.chat_tables import inbox
 from sallyport.assembly import Assembly
 from sallyport.settings import TeamsSettings
 from tests.databases import Urls
@@ -54,6 +57,21 @@ class Office:
 
         await until(is_there, seconds=seconds)
         return found[0]
+
+    async def kept(self) -> list[str]:
+        """Return what is kept of what has arrived, the oldest first, once all of it is handled."""
+        tenant_id, rows = self.company.tenant.id, list[tuple[str, datetime | None]]()
+
+        async def is_handled() -> bool:
+            async with self.world.assembly.database.for_tenant(tenant_id) as connection:
+                found = await connection.execute(
+                    select(inbox.c.external_id, inbox.c.handled_at).order_by(inbox.c.received_at)
+                )
+                rows[:] = [(row.external_id, row.handled_at) for row in found]
+            return all(at is not None for _, at in rows)
+
+        await until(is_handled)
+        return [name for name, _ in rows]
 
     async def link(self, user: str, person: Principal) -> None:
         """Make an account somebody's."""
