@@ -142,6 +142,9 @@ class TeamsPeople:
             account=account,
             ask=lambda: self._asked(tenant_id, account=account, channel=channel),
         )
+        if profile is None:
+            # Noted before anybody was asked; what is theirs would be told there.
+            await self._references.forget_person(tenant_id, workspace=workspace, user=user)
         code = objection(profile, workspace=workspace)
         if code is not None or profile is None:
             raise Forbidden(code or "account_unknown")
@@ -169,11 +172,5 @@ class TeamsPeople:
         except WireUnreachable as error:
             raise Unavailable("teams_unavailable", detail="no answer") from error
         found = profile_of(member) if member is not None else None
-        if found is not None and found.user == account.user:
-            return found
-        if found is not None or channel.startswith("@"):
-            # Another's facts would be taken for theirs, and what is theirs be told to another.
-            await self._references.forget_person(
-                tenant_id, workspace=account.workspace, user=account.user
-            )
-        return None
+        # Another's facts would be taken for theirs.
+        return found if found is not None and found.user == account.user else None
