@@ -60,7 +60,8 @@ _RUNS_TWICE = """
     select count(*) from (select client_key from runs group by 1 having count(*) > 1) as twice
 """
 _WISHES = """
-    select kind || ', ' || state as what, count(*) as many from outbox group by 1 order by 1
+    select concat_ws(', ', kind, state, case state when 'dead' then error end) as what, count(*)
+    from outbox group by 1 order by 1
 """
 # How long each card took, and how much that is worth less had been wished before it and still was
 # waiting when it was delivered.
