@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bots.text import fits
+from bots.text import Measure, fits
 from core.domain.tool import Change
 
 _VALUE: Final = 400
@@ -28,8 +28,14 @@ class Literal(Protocol):
         ...
 
 
-def shown(changes: Sequence[Change], *, literal: Literal) -> Diff:
-    """Return the diff of ``changes``, as far as a card has room.
+def shown(
+    changes: Sequence[Change],
+    *,
+    literal: Literal,
+    room: int = _WHOLE,
+    measure: Measure = len,
+) -> Diff:
+    """Return the diff of ``changes``, as far as a card has ``room``.
 
     A value of several lines has each begin with its mark, so that no value can pretend to be
     another field.
@@ -38,8 +44,8 @@ def shown(changes: Sequence[Change], *, literal: Literal) -> Diff:
     size, whole = 0, True
     for at, change in enumerate(changes):
         lines = _lines(change, literal=literal)
-        size += len(lines) + 1
-        if size > _WHOLE:
+        size += measure(lines) + 1
+        if size > room:
             told.append(f"… and {len(changes) - at} more")
             return Diff(text="\n".join(told), whole=False)
         told.append(lines)

@@ -228,7 +228,13 @@ def card_key(approval_id: ApprovalId, *, place: Place) -> str:
 def _in_two(view: RunView) -> dict[str, RunView]:
     """Return the message that was followed, closed, and the answer beside it."""
     closed = replace(
-        view, text=ANSWER_BELOW, problem="", sources=(), undoable=(), asks_feedback=False
+        view,
+        text=ANSWER_BELOW,
+        problem="",
+        sources=(),
+        undoable=(),
+        asks_feedback=False,
+        answered_below=True,
     )
     return {f"run:{view.run_id}": closed, f"run:{view.run_id}:answer": replace(view, lines=())}
 

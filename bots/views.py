@@ -60,6 +60,7 @@ class RunView:
 
     ``text`` is what the agent says: as it comes while it works, the answer once it is done.
     ``needs`` is what people have to do, empty where nothing. ``problem`` says why it stopped.
+    ``answered_below``: the answer is a message of its own, below this one.
     ``url`` is the run's page, if there is one. Money in micro-dollars.
     """
 
@@ -75,6 +76,7 @@ class RunView:
     sources: tuple[Source, ...] = ()
     undoable: tuple[Undoable, ...] = ()
     asks_feedback: bool = False
+    answered_below: bool = False
     url: str | None = None
 
 

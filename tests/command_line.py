@@ -129,7 +129,8 @@ def logs_as_they_were() -> Generator[None]:
     finally:
         for each, handlers, level, propagate in before:
             each.handlers, each.propagate = handlers, propagate
-            each.setLevel(level)
+            if each.level != level:  # to set it empties the cache of every logger there is
+                each.setLevel(level)
         logging.raiseExceptions = loud
         structlog.reset_defaults()
 

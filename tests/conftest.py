@@ -25,10 +25,16 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshots:
     return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Keep the collector from going through thousands of modules again and again."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

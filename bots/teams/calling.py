@@ -1,6 +1,7 @@
 """Calling Teams: what it says of a call, in the outbox's words. It raises nothing."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final, Protocol, cast
 
 from bots.outbox import ApiCall, Later, Never, Outcome, Took
@@ -75,7 +76,7 @@ class Caller:
                 return Never(code="no_reference")
             outcome = await self._called(parcel, call, known=known)
             if isinstance(outcome, Never) and outcome.code == CONVERSATION_GONE:
-                await self._forget(parcel.wish.place, tenant_id=parcel.tenant_id)
+                await self._forget(known, place=parcel.wish.place)
         except SallyportError as error:
             return Later(code=error.code)
         return outcome
@@ -101,10 +102,20 @@ class Caller:
             parcel.tenant_id, surface=Surface.TEAMS, workspace=place.workspace
         )
 
-    async def _forget(self, place: Place, *, tenant_id: TenantId) -> None:
-        await self._references.forget(
-            tenant_id, surface=Surface.TEAMS, workspace=place.workspace, address=place.address
-        )
+    async def _forget(self, known: ChatReference, *, place: Place) -> None:
+        """Forget a conversation that is no more, but not what Teams calls whoever it was with."""
+        if known.address != place.address:
+            return
+        if known.mri:
+            now = self._clock.now()
+            await self._references.keep(replace(known, conversation="", seen_at=now))
+        else:
+            await self._references.forget(
+                known.tenant_id,
+                surface=Surface.TEAMS,
+                workspace=known.workspace,
+                address=known.address,
+            )
 
     async def _called(self, parcel: Parcel, call: ApiCall, *, known: ChatReference) -> Outcome:
         is_known = known.address == parcel.wish.place.address and bool(known.conversation)
@@ -133,7 +144,7 @@ class Caller:
             tenant=parcel.wish.place.workspace,
         )
         activity = cast("JsonObject", call.arguments["activity"])
-        if call.method == "activities.update":
+        if call.method.endswith(".update"):
             message = str(call.arguments["message"])
             await self._wire.update(to, message=message, activity=activity)
             return {}
@@ -153,6 +164,7 @@ class Caller:
                 address=place.address,
                 conversation=conversation,
                 service_url=known.service_url,
+                mri=known.mri if known.address == place.address else "",
                 seen_at=self._clock.now(),
             )
         )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bots import actions, sentences
-from bots.diff import shown
 from bots.sentences import Lead
 from bots.teams import elements, text
 from bots.teams.elements import Button, Confirm, Element, Viewed, aside, bold, mono, paragraph
@@ -53,7 +52,7 @@ def decider_card(view: ApprovalView) -> JsonObject:
 def shared_card(view: ApprovalView, *, viewers: Sequence[str]) -> JsonObject:
     """Return the card for a place where many read it: each of ``viewers`` may have their own."""
     viewed = Viewed(ids=ids_of(view), viewers=viewers) if view.is_open else None
-    return _card(view, decides=False, viewed=viewed)
+    return _card(view, decides=True, viewed=viewed)
 
 
 def in_short(view: ApprovalView) -> str:
@@ -76,7 +75,7 @@ def reminder(view: ApprovalView) -> JsonObject:
 
 def compact(view: ApprovalView) -> list[Element]:
     """Return a question in a few lines with its buttons, for a list of them."""
-    head = (bold(text.line(view.summary or view.tool)), "\n")
+    head = (bold(text.plain(view.summary or view.tool, limit=300)), "\n")
     facts = f"{RISKS[view.risk]} · asked by {text.line(view.requester, limit=100)}"
     if not view.is_open:
         return [paragraph(*_status(view), "\n", *head, facts)]
@@ -124,7 +123,7 @@ def asks_reason(view: ApprovalView, *, label: str) -> tuple[list[Element], Butto
 def _card(view: ApprovalView, *, decides: bool, viewed: Viewed | None = None) -> JsonObject:
     return elements.card(
         body=body_of(view, decides=decides),
-        buttons=answers(view) if decides else (),
+        buttons=answers(view) if decides and viewed is None else (),
         fallback=in_short(view),
         viewed=viewed,
         mentioned=view.mention if view.is_open else (),
@@ -226,7 +225,7 @@ def _what(view: ApprovalView) -> list[Element]:
     if text.weight(view.summary) > _HEADLINE:
         told.append(elements.quotation(text.lines(view.summary, limit=_SUMMARY)))
     if view.changes:
-        diff = shown(view.changes, literal=text.literal)
+        diff = text.diff(view.changes)
         told += elements.verbatim(diff_title(view), text=diff.text)
         if not diff.whole:
             where = " Open Details before you decide." if web_address(view.url) else ""

@@ -7,6 +7,9 @@ acknowledgement never came: Teams gives no way to look for it. A question, an an
 a private note is posted again then, for missing it is worse than seeing it twice; progress is not,
 until there is newer progress. ``below``: a stream ended before its run, so that the rest is told in
 messages below it.
+
+An activity has words or a card: Teams makes two messages of one with both, and edits neither. What
+stands on a card below the words is a message of its own, ``more``, with its ``id`` and ``shown``.
 """
 
 import hashlib
@@ -39,6 +42,7 @@ _REPOSTS: Final = 3
 _LONGEST_STREAMED: Final = 20_000
 _LONGEST_INFORMATIVE: Final = 1000
 _STREAMS: Final = frozenset({"stream.go_on", "stream.end"})
+_MORE: Final = frozenset({"more.send", "more.update"})
 _CLOSED: Final = frozenset(
     {
         "BotDisabledByAdmin",
@@ -67,16 +71,30 @@ def next_call(parcel: Parcel) -> ApiCall | None:
         return _stream(parcel, conversation=conversation)
     if "id" not in parcel.sent:
         return _first(parcel, conversation=conversation)
-    return _edit(parcel, conversation=conversation)
+    return _edit(parcel, conversation=conversation) or _more(parcel, conversation=conversation)
 
 
 def sent_after(parcel: Parcel, call: ApiCall, outcome: Took | Never) -> JsonObject | None:
     """Return what Teams has after a call; None where it never will have what is wished."""
+    if call.method in _MORE:
+        return _after_more(parcel, call, outcome)
     match outcome:
         case Took(answer=answer):
             return _after_taken(parcel, call, answer=answer)
         case Never(code=code):
             return _after_refused(parcel, call, code=code)
+
+
+def _after_more(parcel: Parcel, call: ApiCall, outcome: Took | Never) -> JsonObject:
+    """Return what is there after a call for what stands below.
+
+    The answer is there: that its card could not be must not have the answer said again.
+    """
+    there = _object(parcel.sent.get("more"))
+    if isinstance(outcome, Took):
+        id_ = there["id"] if call.method == "more.update" else outcome.answer["id"]
+        there = {"id": id_}
+    return {**parcel.sent, "more": {**there, "shown": _digest_of(_wanted_below(parcel))}}
 
 
 def _after_taken(parcel: Parcel, call: ApiCall, *, answer: JsonObject) -> JsonObject:
@@ -143,7 +161,7 @@ def _after_stream_refused(sent: dict[str, Json], call: ApiCall, *, code: str) ->
 
 
 def _goes_below(sent: Mapping[str, Json]) -> JsonObject:
-    return {**_kept(sent, "conversation", "reposts"), "no_stream": True, "below": True}
+    return {**_kept(sent, "conversation", "reposts", "more"), "no_stream": True, "below": True}
 
 
 def _anew(sent: Mapping[str, Json]) -> JsonObject | None:
@@ -151,7 +169,8 @@ def _anew(sent: Mapping[str, Json]) -> JsonObject | None:
     posted = int(str(sent.get("reposts", 0)))
     if posted >= _REPOSTS:
         return None
-    return {**_kept(sent, "conversation", "below"), "no_stream": True, "reposts": posted + 1}
+    kept = _kept(sent, "conversation", "below", "more")
+    return {**kept, "no_stream": True, "reposts": posted + 1}
 
 
 def _elsewhere(sent: Mapping[str, Json]) -> JsonObject | None:
@@ -244,6 +263,23 @@ def _edit(parcel: Parcel, *, conversation: str) -> ApiCall | None:
     arguments: JsonObject = {"activity": activity, "message": parcel.sent["id"]}
     use = ("edit", parcel.wish.key)
     return _call("activities.update", arguments, use, conversation=conversation)
+
+
+def _more(parcel: Parcel, *, conversation: str) -> ApiCall | None:
+    """Return the call for what stands below; None where nothing is to, or it does."""
+    wanted, there = _wanted_below(parcel), _object(parcel.sent.get("more"))
+    if not wanted or there.get("shown") == _digest_of(wanted):
+        return None
+    activity: JsonObject = {"activity": {"type": "message", **wanted}}
+    if "id" not in there:
+        return _call("more.send", activity, conversation=conversation)
+    use = ("edit", f"{parcel.wish.key}:more")
+    told: JsonObject = {**activity, "message": there["id"]}
+    return _call("more.update", told, use, conversation=conversation)
+
+
+def _wanted_below(parcel: Parcel) -> JsonObject:
+    return _object(parcel.wish.payload.get("more"))
 
 
 def _is_answered_below(parcel: Parcel) -> bool:

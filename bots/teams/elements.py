@@ -268,6 +268,15 @@ def activity(summary: str, *, card: JsonObject) -> JsonObject:
     return {"type": "message", "summary": plain(summary, limit=_SUMMARY), "attachments": [attached]}
 
 
+def words(summary: str) -> JsonObject:
+    """Return the activity of a message in markdown, but for its ``text``."""
+    return {
+        "type": "message",
+        "summary": plain(summary, limit=_SUMMARY),
+        "textFormat": "markdown",
+    }
+
+
 def form(
     title: str, *, body: Sequence[Element], buttons: Sequence[Button], fallback: str
 ) -> JsonObject:
@@ -277,7 +286,7 @@ def form(
 
 def bytes_of(told: Json) -> int:
     """Return how many bytes something takes as JSON."""
-    return len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(json.dumps(told, ensure_ascii=False).encode())
 
 
 def accounts_of(mentioned: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Final
 
 from bots import actions, sentences
 from bots.arguments import arguments_of
-from bots.diff import shown
 from bots.filled import Typed
 from bots.teams import cards, elements, text
 from bots.teams.elements import Button, Element, aside, bold, mono, paragraph
@@ -81,7 +80,7 @@ def confirm_form(view: ApprovalView, *, schema: JsonObject, edit: Edit) -> JsonO
     Sent as it is, it approves just that; sent with other arguments, it shows what those would do.
     """
     preview = Preview.of_json(edit.preview)
-    diff = shown(preview.changes, literal=text.literal)
+    diff = text.diff(preview.changes)
     digest = edit.digest[: actions.DIGEST_SHOWN]
     above = [paragraph(bold(WOULD_DO))]
     if preview.changes:

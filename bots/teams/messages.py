@@ -21,11 +21,10 @@ _LINES: Final = 2000
 _SAID: Final = 4000
 _SOURCES: Final = 10
 _UNDO: Final = 6
-_INFORMATIVE: Final = 1000
 _NAME: Final = 80
 _ABSTRACT: Final = 160
 _URL: Final = 400
-_MARKS: Final = 100
+_MARKS: Final = 200
 _NOTHING: Final = "Nothing"
 
 
@@ -47,16 +46,24 @@ def run_stream(view: RunView) -> JsonObject:
     title = TITLES[view.stage]
     now = f"{title}: {text.line(doing[-1], limit=600)}…" if doing else f"{title}…"
     said = text.markdown_so_far(view.text)
-    return {"informative": now[:_INFORMATIVE], "text": said if said.strip() else ""}
+    return {"informative": now, "text": said if said.strip() else ""}
+
+
+def closed_card(view: RunView) -> JsonObject:
+    """Return the activity of a run that is answered below: a card of what was done."""
+    short = sentences.run_in_short(view, markup=text)
+    return elements.activity(
+        short, card=elements.card(body=[*_said(view), *_closing(view)], fallback=short)
+    )
 
 
 def answer(view: RunView) -> JsonObject:
-    """Return the activity of a run that has ended: its answer, or why it has none."""
-    below = closing(view)
-    card = elements.card(body=below, fallback=sentences.cost(view))
+    """Return the activity of a run that has ended: its answer, or why it has none.
+
+    It is words alone; where there is no ``closing`` they say the cost.
+    """
     told: dict[str, Json] = {
-        **elements.activity(sentences.run_in_short(view, markup=text), card=card),
-        "textFormat": "markdown",
+        **elements.words(sentences.run_in_short(view, markup=text)),
         **_labelled(view),
         **({"channelData": {"feedbackLoop": {"type": "default"}}} if view.asks_feedback else {}),
     }
@@ -64,8 +71,15 @@ def answer(view: RunView) -> JsonObject:
     return {**told, "text": _answer(view, limit=min(room, text.ANSWER))}
 
 
-def closing(view: RunView) -> list[Element]:
-    """Return what stands below an answer: what was done, Undo, and the cost."""
+def closing(view: RunView) -> JsonObject | None:
+    """Return the activity below an answer: what was done, Undo, cost; None where there is none."""
+    if not (view.lines or view.undoable or view.url):
+        return None
+    cost = sentences.cost(view)
+    return elements.activity(cost, card=elements.card(body=_closing(view), fallback=cost))
+
+
+def _closing(view: RunView) -> list[Element]:
     told: list[Element] = []
     done = [_in_words(one) for one in view.lines if one.mark in _SETTLED]
     if done:
@@ -100,7 +114,8 @@ def _said(view: RunView) -> list[Element]:
 
 
 def _answer(view: RunView, *, limit: int) -> str:
-    after = [*_stopped(view), *_marked(view.sources, said=view.text)]
+    cost = [] if closing(view) else [f"_{sentences.cost(view)}_"]
+    after = [*_stopped(view), *_marked(view.sources, said=view.text), *cost]
     tail = "".join(f"\n\n{one}" for one in after)
     said = text.markdown(view.text, limit=limit - text.weight(tail))
     if not said.strip():

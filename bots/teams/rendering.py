@@ -39,8 +39,12 @@ class TeamsRendering:
                 }
             case Stage.WAITING:
                 return {**told, "activity": messages.run_card(view), "final": False}
+            case _ if view.answered_below:
+                return {**told, "activity": messages.closed_card(view), "final": True}
             case Stage.DONE | Stage.STOPPED:
-                return {**told, "activity": messages.answer(view), "final": True}
+                below = messages.closing(view)
+                more: JsonObject = {"more": below} if below else {}
+                return {**told, "activity": messages.answer(view), **more, "final": True}
 
     def approval_payload(self, view: ApprovalView, *, decides: bool) -> JsonObject:
         """Return what the card of a question should be, in a place of one or few people."""
@@ -70,7 +74,7 @@ class TeamsRendering:
 
     def refusal(self, error: SallyportError, *, asked: ApprovalView | None = None) -> JsonObject:
         """Return why not; below it the question as it is now, where one is given."""
-        return {**notes.refusal(error, below=asked), "shows_card": asked is not None}
+        return notes.refusal(error, below=asked)
 
     def sign_in(self, url: str) -> JsonObject:
         """Return the way to sign in."""

@@ -6,14 +6,17 @@ broken by an invisible joiner. Lengths are counted as they weigh in a message: b
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from bots import prose
+from bots.diff import Diff, shown
 from bots.sentences import Lead
 from bots.text import JOINER, clean, one_line, size_of, web_address, within
+from core.domain.tool import Change
 
 ANSWER: Final = 20_000
 """The heaviest answer in one message."""
@@ -25,6 +28,7 @@ _OPENING: Final = re.compile(r"(<|&lt;?|&#0*60;?|&#x0*3c;?)(?=[a-z/!?@])", re.IG
 _TEMPLATE: Final = re.compile(r"([{$])(?=\{)")
 _BLANKS: Final = re.compile(r" (?= )")
 _HOST: Final = 80
+_DIFF: Final = 4000
 
 
 def weight(text: str) -> int:
@@ -57,6 +61,11 @@ def plain(text: str, *, limit: int) -> str:
 def literal(text: str, *, limit: int) -> str:
     """Return ``text`` with its lines, at most ``limit`` long as it was written; may be empty."""
     return within(_shut(clean(text, limit=limit)), limit=limit, measure=_written)
+
+
+def diff(changes: Sequence[Change]) -> Diff:
+    """Return what a call would change, as far as a card has room."""
+    return shown(changes, literal=literal, room=_DIFF, measure=weight)
 
 
 def spaced(text: str) -> str:

@@ -211,6 +211,7 @@ async def test_a_token_that_says_something_else_is_refused(
         "https://evil.trafficmanager.net/amer/",
         "https://evilbotframework.com/",
         "https://smba.trafficmanager.net@evil.example/",
+        "https://evil@smba.trafficmanager.net/amer/",
         "https://smba.trafficmanager.net:8443/amer/",
         "https://smba.trafficmanager.net/amer/?x=",
         "https://smba.trafficmanager.net/{amer}/",
@@ -602,10 +603,10 @@ async def test_no_answer_is_told_apart_from_a_no(peer: Peer) -> None:
 
 async def test_a_redirection_is_not_followed(peer: Peer) -> None:
     wire = await peer.wire()
-    peer.connector.mishaps.fail("send", status=307)
+    moved = f"{peer.connector.url}/moved/"
     with pytest.raises((WireRefused, WireUnreachable)):
-        await wire.send(peer.to(), MESSAGE)
-    assert len(peer.connector.calls) == 1
+        await wire.send(peer.to(service_url=moved), MESSAGE)
+    assert peer.connector.calls == []
 
 
 # our token

@@ -1,7 +1,5 @@
 """Connecting an upstream server from the command line, and accepting what it offers."""
 
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -9,26 +7,15 @@ import pytest
 
 from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
-from tests.upstreams import ROOT, Server
+from tests.upstreams import Server, UpstreamServers
 
 CAROL = ("--tenant=acme", "--as=carol@acme.test")
 ALICE = ("--tenant=acme", "--as=alice@acme.test")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    state = tmp_path_factory.mktemp("upstream") / "state.json"
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.upstream_server", "http", str(state)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield Server(port=int(process.stdout.readline()), state=state)
-        finally:
-            process.kill()
+def server(upstream_servers: UpstreamServers) -> Server:
+    return upstream_servers.fresh()
 
 
 @pytest.fixture(scope="module")

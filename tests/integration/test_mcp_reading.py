@@ -480,8 +480,9 @@ async def two(urls: Urls, tmp_path: Path) -> AsyncGenerator[Two]:
         yield Two(world=world, mine=mine, theirs=theirs)
 
 
+# Few: each of them goes through every prompt and every address.
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     who=st.sampled_from(["member", "approver", "admin"]),

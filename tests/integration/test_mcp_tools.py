@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from mcp import Client, MCPError
 from mcp.types import CallToolResult
@@ -94,7 +94,7 @@ async def test_definitions_tell_what_a_tool_may_do_and_answer(world: World, mode
         assert tool.input_schema["additionalProperties"] is False
         assert tool.output_schema
         assert tool.output_schema["type"] == "object"
-        jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+        jsonschema_rs.meta.validate(tool.output_schema)
         told = tool.annotations
         assert told
         hints[tool.name] = (told.read_only_hint, told.destructive_hint, told.idempotent_hint)

@@ -65,21 +65,30 @@ def cards_in(rendered: JsonObject) -> list[JsonObject]:
         return [rendered]
     if "card" in rendered:
         return [cast("JsonObject", rendered["card"])]
-    activity = cast("JsonObject", rendered["activity"])
-    attached = cast("Sequence[JsonObject]", activity.get("attachments", ()))
-    return [cast("JsonObject", one["content"]) for one in attached if one["contentType"] == CARD]
+    return [
+        cast("JsonObject", one["content"])
+        for activity in activities_in(rendered)
+        for one in cast("Sequence[JsonObject]", activity.get("attachments", ()))
+        if one["contentType"] == CARD
+    ]
+
+
+def activities_in(rendered: JsonObject) -> list[JsonObject]:
+    """Return the messages that a payload comes to, that which stands below last; none of a form."""
+    told = (rendered.get("activity"), rendered.get("more"))
+    return [cast("JsonObject", one) for one in told if one]
 
 
 def problems(rendered: JsonObject) -> list[str]:
     """Return where a message, a form or a card is not one that Teams takes."""
-    told = cast("JsonObject", rendered.get("activity", rendered))
-    size = len(json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    found = [f"{size} bytes"] if size > HEAVIEST else []
-    if "activity" in rendered:
-        found += _activity(told)
+    found: list[str] = []
+    for told in activities_in(rendered) or [rendered]:
+        size = len(json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        found += [f"{size} bytes"] if size > HEAVIEST else []
+        found += _activity(told) if "activity" in rendered else []
     for card in cards_in(rendered):
         found += _card(card)
-    for key, text in leaves(told):
+    for key, text in leaves(rendered):
         if any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in text):
             found.append(f"{key} that cannot be sent")
     return found
@@ -150,6 +159,8 @@ def _activity(told: JsonObject) -> Iterator[str]:
         yield "what its notification says"
     if not told.get("text") and not told.get("attachments"):
         yield "nothing in it"
+    if told.get("text") and told.get("attachments"):
+        yield "two messages in one"
     if "text" in told and told.get("textFormat") != "markdown":
         yield "no format of its text"
     labels = cast("Sequence[JsonObject]", told.get("entities", ()))

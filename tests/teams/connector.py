@@ -74,6 +74,7 @@ class Connector:
         made.router.add_post(f"{one}/{{message}}", self._answering("reply", self._send))
         made.router.add_put(f"{one}/{{message}}", self._answering("update", self._update))
         made.router.add_delete(f"{one}/{{message}}", self._answering("delete", self._delete))
+        made.router.add_route("*", "/moved/{tail:.*}", self._moved)
         member = f"{at}/{{conversation}}/members/{{message}}"
         made.router.add_get(member, self._answering("member", self._member))
         return made
@@ -97,6 +98,10 @@ class Connector:
             return _answer(call)
 
         return answer
+
+    async def _moved(self, request: web.Request) -> web.Response:
+        to = f"{self.url}/amer/{request.match_info['tail']}"
+        return web.Response(status=307, headers={"Location": to})
 
     async def _called(self, name: str, request: web.Request) -> Call:
         text = await request.text()
@@ -138,6 +143,8 @@ class Connector:
         at = self.teams.conversation(call.conversation)
         activities.check(call.body)
         self._count(at)
+        if call.body.get("text") and call.body.get("attachments"):
+            raise TeamsError(400, "BadSyntax", "Activity resulted into multiple skype activities")
         if call.message not in at.messages:
             raise TeamsError(404, "ActivityNotFoundInConversation", "There is no such message.")
         at.messages[call.message] = call.body

@@ -88,6 +88,12 @@ def test_a_button_carries_ids_and_no_more() -> None:
     }
 
 
+def test_a_reminder_mentions_and_links_nobody() -> None:
+    view = replace(views.OPEN, summary="Ask <!channel> & <https://evil.test|the bank>.")
+    said = told(cards.reminder(view))
+    assert "Ask &lt;!channel&gt; &amp; &lt;https://evil.test|the bank&gt;" in said
+
+
 def test_a_page_that_is_no_address_gets_no_button() -> None:
     assert cards.details_button(replace(views.OPEN, url="javascript:alert(1)")) is None
 

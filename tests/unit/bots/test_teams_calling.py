@@ -1,7 +1,7 @@
 """What Teams says of a call, in the outbox's words, and where a conversation is reached."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import cast
 from uuid import uuid4
 
@@ -18,76 +18,13 @@ from core.domain.ids import PrincipalId, TenantId
 from core.errors import Unavailable
 from tests.builders import SteadyClock
 from tests.nouns import NOON, TENANT
+from tests.teams_in_memory import KeptReferences, KeptWire
 
 ENTRA = "11111111-2222-3333-4444-555555555555"
 ALICE = "0f8fad5b-d9cb-469f-a165-70867728950e"
 CHANNEL = "19:general@thread.tacv2"
 AMER = "https://amer.example/teams/"
 EMEA = "https://emea.example/teams/"
-Says = WireRefused | WireUnreachable | str
-
-
-@dataclass(slots=True)
-class KeptWire:
-    """A Wire that writes down what it is told; ``says`` is what it answers instead."""
-
-    told: list[tuple[str, Reference | str, JsonObject]] = field(
-        default_factory=list[tuple[str, "Reference | str", JsonObject]]
-    )
-    says: list[Says] = field(default_factory=list["Says"])
-
-    async def parse(self, activity: JsonObject, *, authorization: str | None) -> None:
-        del activity, authorization
-
-    async def send(self, to: Reference, activity: JsonObject) -> str:
-        self.told.append(("send", to, activity))
-        return self._answer(f"m{len(self.told)}")
-
-    async def update(self, to: Reference, *, message: str, activity: JsonObject) -> None:
-        self.told.append((f"update {message}", to, activity))
-        self._answer("")
-
-    async def create(self, *, service_url: str, tenant: str, user: str) -> str:
-        self.told.append(("create", service_url, {"tenant": tenant, "user": user}))
-        return self._answer("a:1alice")
-
-    async def member(self, to: Reference, *, user: str) -> JsonObject | None:
-        del to, user
-        return None
-
-    def _answer(self, usual: str) -> str:
-        said = self.says.pop(0) if self.says else usual
-        if isinstance(said, str):
-            return said
-        raise said
-
-
-@dataclass(slots=True)
-class KeptReferences:
-    """References in memory."""
-
-    kept: dict[str, ChatReference] = field(default_factory=dict[str, ChatReference])
-
-    async def of(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str, addresses: Sequence[str]
-    ) -> Sequence[ChatReference]:
-        del tenant_id, surface, workspace
-        return [self.kept[one] for one in addresses if one in self.kept]
-
-    async def newest(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str
-    ) -> ChatReference | None:
-        del tenant_id, surface, workspace
-        return max(self.kept.values(), key=lambda one: one.seen_at, default=None)
-
-    async def keep(self, reference: ChatReference) -> None:
-        self.kept[reference.address] = reference
-
-    async def forget(
-        self, tenant_id: TenantId, *, surface: Surface, workspace: str, address: str
-    ) -> bool:
-        del tenant_id, surface, workspace
-        return self.kept.pop(address, None) is not None
 
 
 @dataclass(slots=True)
@@ -127,7 +64,9 @@ ACME = Workspace(
 )
 
 
-def a_reference(address: str, *, conversation: str, service_url: str = AMER) -> ChatReference:
+def a_reference(
+    address: str, *, conversation: str, service_url: str = AMER, mri: str = ""
+) -> ChatReference:
     return ChatReference(
         tenant_id=TENANT,
         surface=Surface.TEAMS,
@@ -135,6 +74,7 @@ def a_reference(address: str, *, conversation: str, service_url: str = AMER) -> 
         address=address,
         conversation=conversation,
         service_url=service_url,
+        mri=mri,
         seen_at=NOON,
     )
 
@@ -243,6 +183,17 @@ async def test_a_known_chat_is_not_asked_for_and_an_unknown_one_once(desk: Desk)
     assert desk.wire.told == [("create", AMER, {"tenant": ENTRA, "user": ALICE})]
 
 
+async def test_whoever_was_seen_elsewhere_only_is_asked_for_and_keeps_the_id_they_have(
+    desk: Desk,
+) -> None:
+    address = f"@{ALICE}/"
+    desk.references.kept[address] = a_reference(address, conversation="", mri="29:alice")
+    asked = Took(answer={"conversation": "a:1alice"})
+    assert await desk.perform(a_parcel(address=address)) == asked
+    kept = desk.references.kept[address]
+    assert (kept.conversation, kept.mri) == ("a:1alice", "29:alice")
+
+
 async def test_who_has_not_installed_the_app_is_not_written_to(desk: Desk) -> None:
     desk.wire.says = [WireRefused(status=403, code="BotNotInConversationRoster")]
     assert await desk.perform(a_parcel(address=f"@{ALICE}/")) == Never(code="not_installed")
@@ -250,14 +201,27 @@ async def test_who_has_not_installed_the_app_is_not_written_to(desk: Desk) -> No
 
 async def test_a_chat_that_is_no_more_is_forgotten_and_asked_for_again(desk: Desk) -> None:
     address = f"@{ALICE}/"
-    desk.references.kept[address] = a_reference(address, conversation="a:old")
+    old = a_reference(address, conversation="a:old", mri="29:alice")
+    desk.references.kept[address] = old
     parcel = await desk.goes_on(a_parcel(address=address))
     desk.wire.says = [WireRefused(status=404, code="ConversationNotFound")]
     parcel = await desk.goes_on(parcel)
-    assert address not in desk.references.kept
+    kept = desk.references.kept[address]
+    assert (kept.conversation, kept.mri) == ("", "29:alice")
     parcel = await desk.goes_on(await desk.goes_on(parcel))
     assert [told for told, *_ in desk.wire.told] == ["send", "create", "send"]
     assert parcel.sent["conversation"] == "a:1alice"
+
+
+async def test_a_channel_that_is_no_more_is_forgotten_and_no_other(desk: Desk) -> None:
+    parcel = a_parcel(address=f"{CHANNEL}/")
+    gone = WireRefused(status=404, code="ConversationNotFound")
+    desk.wire.says = [gone, gone]
+    assert await desk.perform(parcel) == Never(code="ConversationNotFound")
+    assert list(desk.references.kept) == ["19:other/"]
+    desk.references.kept[f"{CHANNEL}/"] = a_reference(f"{CHANNEL}/", conversation=CHANNEL)
+    await desk.perform(parcel)
+    assert list(desk.references.kept) == ["19:other/"]
 
 
 @pytest.mark.parametrize("state", [WorkspaceState.UNINSTALLED, WorkspaceState.TOKEN_REVOKED, None])

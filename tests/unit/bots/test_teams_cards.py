@@ -57,6 +57,7 @@ def test_where_many_read_nobody_is_offered_anything_and_those_asked_look_anew() 
     message = TEAMS.shared_card(views.OPEN, viewers=["29:1bob"])
     (card,) = cards_in(message)
     assert offers(message) == []
+    assert "alice@acme.test asks, through an agent, to:" in told(message)
     assert card["refresh"] == {
         "action": {
             "type": "Action.Execute",

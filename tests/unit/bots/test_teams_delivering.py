@@ -6,7 +6,7 @@ from typing import cast
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bots.limits import Limits
@@ -33,6 +33,7 @@ CHAT = "a:1alice"
 ANSWERS: dict[str, JsonObject] = {
     "conversations.create": {"conversation": CHAT},
     "activities.send": {"id": "m1"},
+    "more.send": {"id": "m2"},
     "stream.begin": {"id": "s1", "began": 1000.0},
 }
 
@@ -341,6 +342,7 @@ def test_text_longer_than_a_stream_takes_is_shown_at_its_end() -> None:
     assert activity_of(made[0])["text"] == long
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(
@@ -369,6 +371,7 @@ def test_it_always_comes_to_an_end(steps: list[tuple[str, str, str | None]]) -> 
 WINDOWS = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))
 
 
+@settings(deadline=None)
 @given(
     pauses=st.lists(st.one_of(st.floats(0, 0.3), st.floats(0, 3), st.floats(60, 600)), max_size=50),
     crowd=st.integers(1, 60),
@@ -432,3 +435,38 @@ def test_an_app_stays_below_fifty_calls_a_second_in_a_tenant() -> None:
         limits.take(*uses)
         at.append(clock.monotonic())
     assert max(sum(one <= moment < one + 1 for moment in at) for one in at) <= 50
+
+
+def below(card: str, **more: Json) -> JsonObject:
+    return said("Done.", more={"attachments": [{"content": card}]}, final=True, **more)
+
+
+@pytest.mark.parametrize("address", [THREAD, OWN])
+def test_what_stands_below_an_answer_is_a_message_of_its_own_after_it(address: str) -> None:
+    parcel, made = taken(a_parcel(below("Undo"), address=address, kind=Kind.FINAL))
+    assert methods(made)[-2:] == ["activities.send", "more.send"]
+    assert "attachments" not in activity_of(made[-2])
+    assert activity_of(made[-1])["attachments"] == [{"content": "Undo"}]
+    edited, again = taken(wished_now(parcel, below("Undone"), kind=Kind.FINAL))
+    assert [(one.method, one.arguments["message"]) for one in again] == [("more.update", "m2")]
+    assert taken(edited)[1] == []
+
+
+def test_what_stands_below_comes_once_its_stream_has_ended() -> None:
+    parcel, _ = taken(a_parcel(streamed("Do"), address=OWN))
+    _, made = taken(wished_now(parcel, below("Undo", status="active"), kind=Kind.FINAL))
+    assert methods(made) == ["stream.end", "more.send"]
+
+
+def test_an_answer_is_not_said_again_because_what_is_below_could_not_be() -> None:
+    parcel, _ = taken(a_parcel(said("Done."), kind=Kind.FINAL))
+    parcel = refused(wished_now(parcel, below("Undo"), kind=Kind.FINAL), "BadSyntax")
+    assert taken(parcel)[1] == []
+    edited = wished_now(parcel, below("Undone"), kind=Kind.FINAL)
+    assert methods(taken(edited)[1]) == ["more.send"]
+
+
+def test_an_answer_that_was_deleted_is_said_anew_without_its_card() -> None:
+    parcel, _ = taken(a_parcel(below("Undo"), kind=Kind.FINAL))
+    changed = wished_now(parcel, {**below("Undo"), "activity": {"text": "Done!"}}, kind=Kind.FINAL)
+    assert methods(taken(refused(changed, MESSAGE_GONE))[1]) == ["activities.send"]

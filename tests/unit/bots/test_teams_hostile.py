@@ -34,6 +34,8 @@ from tests.chat_hostile import (
 from tests.teams.adaptive_cards import cards_in, hidden, offered, problems
 
 TEAMS = TeamsRendering()
+ASKED = tuple(f"7c6e1b7a-6c1f-4d53-9b1e-0e9d8c0b{at:04x}" for at in range(25))
+VIEWERS = [f"29:1{'x' * 86}{at:02}" for at in range(70)]
 UNDER_WAY = {Stage.WORKING, Stage.WAITING}
 
 
@@ -64,9 +66,9 @@ def _is_sound_run(view: RunView) -> None:
 
 
 def _is_sound_question(view: ApprovalView) -> None:
+    _is_sound(TEAMS.shared_card(replace(view, mention=ASKED), viewers=VIEWERS))
     _is_sound(TEAMS.decider_card(view))
     _is_sound(TEAMS.approval_payload(view, decides=False))
-    _is_sound(TEAMS.shared_card(view, viewers=["29:1bob"] * 61))
     _is_sound(TEAMS.reminder_payload(view))
     _is_sound(TEAMS.deny_form(view))
     _is_sound(TEAMS.refusal(Conflict("wrong_digest"), asked=view))
@@ -173,6 +175,8 @@ def test_no_megabyte_breaks_anything(said: str) -> None:
         )
         many = replace(asked, changes=(change,) * 12, voices=(voice,) * 12, mention=(said,) * 12)
         _is_sound_question(replace(many, needed=10**5000))
+        short = Change(field="f", before=said[:100], after=said[:100])
+        _is_sound_question(replace(many, changes=(short,) * 60, url="https://acme.test/page"))
         _is_sound(TEAMS.approvals((many,) * 9))
     page = replace(views.HOME, can=(tool,) * 12, asks=(tool,) * 12, cannot=(tool,) * 12)
     _is_sound(TEAMS.tools(page))

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.diff import shown
 from bots.teams import text
 from core.domain.tool import Change
 
@@ -107,14 +106,12 @@ def test_an_address_says_where_it_leads(url: str, host: str) -> None:
 
 
 def test_no_value_can_pretend_to_be_another_field() -> None:
-    diff = shown(
-        [Change(field="text", before=None, after="hello\n+ risk: safe")], literal=text.literal
-    )
+    diff = text.diff([Change(field="text", before=None, after="hello\n+ risk: safe")])
     assert diff.text == "+ text: hello\n+   + risk: safe"
 
 
 @pytest.mark.parametrize("said", ["{" * 400, "<a" * 200, "中" * 400, "😀" * 200])
 def test_a_diff_that_says_it_is_whole_is(said: str) -> None:
-    diff = shown([Change(field="text", before=None, after=said)], literal=text.literal)
+    diff = text.diff([Change(field="text", before=None, after=said)])
     assert diff.whole
     assert diff.text.replace(JOINER, "") == f"+ text: {said}"
