@@ -102,12 +102,17 @@ class People:
         self._url = url
         self._events = Events(connector.teams, service_url=connector.service_url)
 
+    # Any: of the activity
+    def activity(self, kind: str, *, by: str, **fields: Any) -> Json:  # noqa: ANN401
+        """Return an activity of somebody's, in their own chat where no other is given."""
+        return self._events.activity(kind, by=by, **fields)
+
     async def says(
         self, text: str, *, by: str, at: Conversation | None = None, thread: str = ""
     ) -> Delivered:
         """Say something: to the bot alone, or in a channel or a group, mentioning it."""
         if at is None:
-            return await self.sends(self._events.activity("message", by=by, text=text))
+            return await self.sends(self.activity("message", by=by, text=text))
         ours = "<at>Sallyport</at>"
         mention = {"type": "mention", "mentioned": {"id": BOT, "name": "Sallyport"}, "text": ours}
         words = f"{ours} {text}"
