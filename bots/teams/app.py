@@ -13,10 +13,10 @@ from bots.teams.answers import Answers, Shown
 from bots.teams.listeners import Listener
 from bots.teams.looking import Looking, card_of
 from bots.teams.payloads import Activity
-from bots.teams.reading import TeamsReading, activity_of, look, read
+from bots.teams.reading import TeamsReading, activity_of, is_personal, look, read
 from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
-from core.errors import InvalidInput, Refused
+from core.errors import InvalidInput, Refused, Unavailable
 
 MESSAGES_PATH: Final = "/api/messages"
 
@@ -109,20 +109,22 @@ class TeamsEvents:
     async def _seen(
         self, workspace: Workspace, activity: Activity, *, value: str
     ) -> JsonObject | None:
-        """Return somebody's own view of a question's card; None: what all see is theirs, too."""
+        """Return somebody's own view of a question's card; None: what all see is theirs, too.
+
+        That is so as well where nobody can say now who they are: what they did is kept already.
+        """
         conversation = activity.conversation.id.partition(";")[0]
         user = activity.sender.aad
-        channel = conversation if activity.conversation.kind in {"channel", "groupChat"} else ""
         try:
             return await self._looking.card(
                 workspace.tenant_id,
                 workspace=workspace.workspace,
                 user=user,
-                channel=channel or f"@{user}",
+                channel=f"@{user}" if is_personal(activity) else conversation,
                 value=value,
             )
-        except Refused as refused:
-            _log.info("teams.not_shown", code=refused.code)
+        except (Refused, Unavailable) as error:
+            _log.info("teams.not_shown", code=error.code)
             return None
 
 
@@ -152,9 +154,10 @@ def _opened(activity: Activity, form: JsonObject) -> Response:
 
 def _noted(activity: Activity, note: JsonObject) -> Response:
     """Show a note: as a card where it is one with something to press, else as a line of text."""
-    if activity.name == _EXECUTE and note.get("shows_card"):
-        return _executed(card_of(note))
     told = note["activity"]
+    if note.get("shows_card"):
+        title = str(told.get("summary", "")) if isinstance(told, Mapping) else ""
+        return _opened(activity, {"card": card_of(note), "title": title})
     words = told.get("summary") or told.get("text") if isinstance(told, Mapping) else ""
     return _said(activity, str(words))
 

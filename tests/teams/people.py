@@ -44,6 +44,13 @@ class Delivered:
         assert told["type"] == "application/vnd.microsoft.activity.message", told
         return str(told["value"])
 
+    @property
+    def dialog(self) -> Json:
+        """The card of the dialog that opens."""
+        task = self.json["task"]
+        assert task["type"] == "continue", task
+        return task["value"]["card"]["content"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -95,12 +102,17 @@ class People:
         self._url = url
         self._events = Events(connector.teams, service_url=connector.service_url)
 
+    # Any: of the activity
+    def activity(self, kind: str, *, by: str, **fields: Any) -> Json:  # noqa: ANN401
+        """Return an activity of somebody's, in their own chat where no other is given."""
+        return self._events.activity(kind, by=by, **fields)
+
     async def says(
         self, text: str, *, by: str, at: Conversation | None = None, thread: str = ""
     ) -> Delivered:
         """Say something: to the bot alone, or in a channel or a group, mentioning it."""
         if at is None:
-            return await self.sends(self._events.activity("message", by=by, text=text))
+            return await self.sends(self.activity("message", by=by, text=text))
         ours = "<at>Sallyport</at>"
         mention = {"type": "mention", "mentioned": {"id": BOT, "name": "Sallyport"}, "text": ours}
         words = f"{ours} {text}"
@@ -155,6 +167,46 @@ class People:
         refresh = shown.cards[0]["refresh"]["action"]
         ids = refresh["data"]["ids"]
         return await self.clicks(refresh["verb"], ids=ids, by=by, at=shown, trigger="automatic")
+
+    async def asks_about(
+        self, text: str, *, by: str, author: str, at: Conversation | None = None
+    ) -> Delivered:
+        """Take "Ask about this" from the menu of somebody's message."""
+        user = {"id": author, "displayName": self._connector.teams.people[author].name}
+        message = {
+            "id": "1764150000001",
+            "createdDateTime": "2026-11-26T09:00:00.000Z",
+            "from": {"user": user},
+            "body": {"contentType": "html", "content": text},
+        }
+        value = {"commandId": "ask", "commandContext": "message", "messagePayload": message}
+        name = "composeExtension/fetchTask"
+        return await self.sends(self.activity("invoke", by=by, at=at, name=name, value=value))
+
+    async def submits(
+        self, card: Json, *, by: str, typed: Mapping[str, str], at: Conversation | None = None
+    ) -> Delivered:
+        """Send the form of a dialog."""
+        (button,) = [one for one in card["actions"] if one["type"] == "Action.Submit"]
+        value = {"data": {**button["data"], **typed}}
+        name = "composeExtension/submitAction"
+        return await self.sends(self.activity("invoke", by=by, at=at, name=name, value=value))
+
+    async def rates(self, shown: Shown, *, by: str, good: bool, words: str = "") -> Delivered:
+        """Press one of Teams' own thumbs below an answer."""
+        told = {
+            "reaction": "like" if good else "dislike",
+            "feedback": json.dumps({"feedbackText": words}),
+        }
+        rated = self.activity(
+            "invoke",
+            by=by,
+            at=shown.conversation,
+            name="message/submitAction",
+            replyToId=shown.id,
+            value={"actionName": "feedback", "actionValue": told},
+        )
+        return await self.sends(rated)
 
     async def sends(self, activity: Json, *, authorization: str | None = None) -> Delivered:
         """Send an activity with a token of Microsoft's, or with another."""
