@@ -60,6 +60,13 @@ class OneSecret:
         return self.secret
 
 
+class NobodyActs:
+    """No tool acts as the person."""
+
+    async def token(self, tenant_id: TenantId, **_given: object) -> str:
+        raise NotImplementedError(tenant_id)
+
+
 class Turned:
     """A clock that a test turns on."""
 
@@ -117,7 +124,9 @@ class Room:
 @asynccontextmanager
 async def room_with(upstreams: Mapping[str, Mapping[str, Any]]) -> AsyncGenerator[Room]:
     records, vault, clock = Records(), OneSecret(), Turned()
-    tools = UpstreamTools(allowed(upstreams), records=records, vault=vault, clock=clock)
+    tools = UpstreamTools(
+        allowed(upstreams), records=records, vault=vault, persons=NobodyActs(), clock=clock
+    )
     async with tools.open():
         yield Room(tools=tools, records=records, vault=vault, clock=clock)
 
