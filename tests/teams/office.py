@@ -20,8 +20,9 @@ from tests.premises import Premises, installed, premises_on
 from tests.teams import conversations
 from tests.teams.connector import Connector, serving
 from tests.teams.conversations import Conversation
+from tests.teams.events import BOT
 from tests.teams.login import APP_ID, PASSWORD, TENANT, Login, signing_in
-from tests.teams.people import BOT, People, Shown
+from tests.teams.people import People, Shown
 from tests.waiting import until
 from tests.world import Company, World
 

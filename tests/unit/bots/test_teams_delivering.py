@@ -243,6 +243,15 @@ def test_a_long_stream_without_words_becomes_a_card_and_its_answer_a_message_of_
     assert methods(made) == ["activities.update", "activities.send"]
 
 
+def test_a_card_that_tells_of_an_answer_below_is_edited_in_and_not_answered_below_itself() -> None:
+    parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
+    parcel, _ = taken(refused(wished_now(parcel, streamed("It began and")), STREAM_FULL))
+    closed: JsonObject = {"activity": {"attachments": [{"content": "closed"}]}, "final": False}
+    _, made = taken(wished_now(parcel, closed, kind=Kind.FINAL))
+    assert methods(made) == ["activities.update"]
+    assert activity_of(made[0])["attachments"] == [{"content": "closed"}]
+
+
 @pytest.mark.parametrize("code", [STREAM_FULL, "stream_stopped", "ContentStreamNotAllowed"])
 def test_the_answer_of_a_stream_that_teams_has_ended_is_told_below(code: str) -> None:
     parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
