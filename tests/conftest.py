@@ -38,6 +38,17 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that are marked as together next to one another, in the order they have."""
+    places: dict[str, int] = {}
+    wanted: list[tuple[int, pytest.Item]] = []
+    for place, item in enumerate(items):
+        mark = item.get_closest_marker("together")
+        wanted.append((places.setdefault(str(mark.args[0]), place) if mark else place, item))
+    wanted.sort(key=lambda each: each[0])
+    items[:] = [item for _, item in wanted]
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPostgres]:
     """One embedded server for this worker, with a migrated template database."""

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import pytest
 
 from core.domain.model import Prompt, StopReason
-from core.llm.anthropic import AnthropicModel
 from core.llm.fallback import FallbackModel, Link
-from core.llm.openai_compatible import OpenAICompatibleModel
 from core.llm.prices import PriceTable
 from core.llm.provided import ProvidedModel
 from core.llm.scripted import ScriptedModel
 from tests.unit.llm.conversations import Listener, SettableClock, prompt, result_of, turn_of
+from tests.unit.llm.models import chat_at, claude_at
 from tests.unit.llm.recordings import chat, claude
 from tests.unit.llm.wire import Wire, wire
+
+pytestmark = pytest.mark.together("providers")
 
 SCRIPT = """
 scripts:
@@ -64,10 +65,10 @@ async def subject(
 ) -> AsyncGenerator[Subject]:
     claude_wire.reset(claude(WORDS, tools=CALLS, stop="tool_use"), claude(["All is ", "done."]))
     chat_wire.reset(chat(WORDS, tools=CALLS, stop="tool_calls"), chat(["All is ", "done."]))
-    prices, clock = PriceTable(), SettableClock()
-    scripted = ScriptedModel(SCRIPT, prices=prices, clock=clock)
-    anthropic = AnthropicModel("k", prices=prices, clock=clock, base_url=claude_wire.url)
-    openai = OpenAICompatibleModel("k", prices=prices, clock=clock, base_url=chat_wire.url)
+    clock = SettableClock()
+    scripted = ScriptedModel(SCRIPT, prices=PriceTable(), clock=clock)
+    anthropic = claude_at(claude_wire.url, clock=clock)
+    openai = chat_at(chat_wire.url, clock=clock)
     chain = FallbackModel(
         [
             Link(provider="anthropic", model=anthropic),

@@ -9,8 +9,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bots.teams.botbuilder_wire import BotBuilderWire
 from bots.teams.registration import (
     Anonymous,
     ManagedIdentity,
@@ -26,8 +25,7 @@ from bots.teams.registration import (
     Registration,
     SingleTenant,
 )
-from bots.teams.teams_sdk_wire import TeamsSdkWire
-from bots.teams.wire import Reference, WireRefused, WireUnreachable
+from bots.teams.wire import Reference, Wire, WireRefused, WireUnreachable
 from core.domain.canonical import JsonObject
 from core.errors import Unauthenticated, Unavailable
 from tests.builders import SteadyClock
@@ -45,8 +43,10 @@ from tests.teams.login import (
     signing_in,
 )
 
+pytestmark = pytest.mark.together("teams")
+
 Json = dict[str, Any]  # Any: what Teams takes and gives
-Adapter = type[BotBuilderWire] | type[TeamsSdkWire]
+Adapter = Callable[..., AbstractAsyncContextManager[Wire]]
 
 SDKS = ("botbuilder", "botframework", "msrest", "msal", "microsoft_teams", "httpx", "fastapi")
 MESSAGE: JsonObject = {"type": "message", "text": "hello"}
@@ -62,7 +62,7 @@ class Peer:
     clock: SteadyClock
     stack: AsyncExitStack
 
-    async def wire(self, registration: Registration | None = None) -> BotBuilderWire | TeamsSdkWire:
+    async def wire(self, registration: Registration | None = None) -> Wire:
         made = self.adapter(registration or self.login.registration(), clock=self.clock)
         return await self.stack.enter_async_context(made)
 
@@ -93,9 +93,16 @@ class Peer:
         return self.connector.teams.personal(ALICE).id
 
 
-@pytest.fixture(params=[BotBuilderWire, TeamsSdkWire])
+@pytest.fixture(params=["botbuilder", "teams-sdk"])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    return request.param
+    # Each SDK takes a second to import: only a worker that asks it pays for that.
+    if request.param == "teams-sdk":
+        from bots.teams.teams_sdk_wire import TeamsSdkWire  # noqa: PLC0415
+
+        return TeamsSdkWire
+    from bots.teams.botbuilder_wire import BotBuilderWire  # noqa: PLC0415
+
+    return BotBuilderWire
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from tests.teams.conversations import ALICE, BOB
 from tests.teams.office import Office, office_on
 from tests.teams.people import buttons_of
 
+pytestmark = pytest.mark.together("teams")
+
 DECIDING = (actions.APPROVE, actions.DENY_FORM, actions.EDIT)
 SCRIPT = """
 scripts:

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from core.llm.anthropic import AnthropicModel
 from core.llm.asking import Retries
-from core.llm.prices import PriceTable
+from core.llm.provided import ProvidedModel
 from tests.unit.llm.conversations import SettableClock, Waits
+from tests.unit.llm.models import claude_at
 from tests.unit.llm.wire import Wire, wire
 
 
@@ -36,12 +36,11 @@ def waits(clock: SettableClock) -> Waits:
 @pytest.fixture
 async def claude_model(
     provider: Wire, clock: SettableClock, waits: Waits
-) -> AsyncGenerator[AnthropicModel]:
-    model = AnthropicModel(
-        "sk-ant-test",
-        prices=PriceTable(),
+) -> AsyncGenerator[ProvidedModel]:
+    model = claude_at(
+        provider.url,
         clock=clock,
-        base_url=provider.url,
+        key="sk-ant-test",
         timeout_seconds=5,
         retries=Retries(sleep=waits, jitter=lambda: 0.0),
     )

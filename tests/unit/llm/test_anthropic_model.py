@@ -9,16 +9,18 @@ from core.domain.model import (
     ToolUse,
     UserText,
 )
-from core.llm.anthropic import AnthropicModel
+from core.llm.provided import ProvidedModel
 from tests.unit.llm.conversations import DELETE_TASK, LIST_TASKS, Listener, prompt
 from tests.unit.llm.recordings import claude
 from tests.unit.llm.wire import Reply, Wire
+
+pytestmark = pytest.mark.together("providers")
 
 KEPT = {"type": "ephemeral"}
 
 
 async def test_text_thinking_calls_and_usage_are_put_together(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(
         claude(
@@ -49,7 +51,7 @@ async def test_text_thinking_calls_and_usage_are_put_together(
 
 
 async def test_what_is_sent_marks_the_prefix_for_the_cache(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(claude(["Done."]))
     calls = (
@@ -141,7 +143,7 @@ async def test_what_is_sent_marks_the_prefix_for_the_cache(
 
 
 async def test_never_more_than_four_marks_are_sent(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(claude(["Done."]))
     turns = [one for _ in range(6) for one in (UserText(text="on"), AssistantTurn(text="yes"))]
@@ -150,7 +152,7 @@ async def test_never_more_than_four_marks_are_sent(
 
 
 async def test_nothing_is_sent_where_there_is_nothing(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(claude(["Done."]))
     await claude_model.answer(
@@ -173,7 +175,7 @@ async def test_nothing_is_sent_where_there_is_nothing(
     ],
 )
 async def test_a_model_is_told_to_think_as_little_as_it_may(
-    claude_model: AnthropicModel, provider: Wire, name: str, thinking: object
+    claude_model: ProvidedModel, provider: Wire, name: str, thinking: object
 ) -> None:
     provider.reset(claude(["Done."]))
     await claude_model.answer(prompt("Hi", model=name), on_text=Listener())
@@ -193,7 +195,7 @@ async def test_a_model_is_told_to_think_as_little_as_it_may(
     ],
 )
 async def test_every_stop_has_its_reason(
-    claude_model: AnthropicModel, provider: Wire, told: str, stop: StopReason
+    claude_model: ProvidedModel, provider: Wire, told: str, stop: StopReason
 ) -> None:
     provider.reset(claude(["So"], stop=told))
     assert (await claude_model.answer(prompt("Hi"), on_text=Listener())).stop is stop
@@ -201,7 +203,7 @@ async def test_every_stop_has_its_reason(
 
 @pytest.mark.parametrize("stop", ["max_tokens", "refusal"])
 async def test_a_call_that_was_cut_off_is_never_made(
-    claude_model: AnthropicModel, provider: Wire, stop: str
+    claude_model: ProvidedModel, provider: Wire, stop: str
 ) -> None:
     provider.reset(claude(["So"], tools=[("toolu_1", "delete_task", ['{"task_'])], stop=stop))
     answer = await claude_model.answer(prompt("Hi"), on_text=Listener())
@@ -210,7 +212,7 @@ async def test_a_call_that_was_cut_off_is_never_made(
 
 @pytest.mark.parametrize("written", ['{"task_id": "t', '["t1"]', "t1", '{"n": NaN}'])
 async def test_arguments_that_are_no_object_reach_the_schema_under_a_name_of_their_own(
-    claude_model: AnthropicModel, provider: Wire, written: str
+    claude_model: ProvidedModel, provider: Wire, written: str
 ) -> None:
     provider.reset(claude(tools=[("toolu_1", "delete_task", [written])], stop="tool_use"))
     answer = await claude_model.answer(prompt("Hi"), on_text=Listener())
@@ -218,7 +220,7 @@ async def test_arguments_that_are_no_object_reach_the_schema_under_a_name_of_the
 
 
 async def test_text_and_arguments_may_come_with_their_block(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     reply = claude(["."], tools=[("toolu_1", "delete_task", [])], stop="tool_use")
     whole = [

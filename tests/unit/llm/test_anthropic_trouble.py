@@ -3,12 +3,14 @@ import asyncio
 import pytest
 
 from core.errors import ModelFailed, ModelOverloaded
-from core.llm.anthropic import AnthropicModel
 from core.llm.asking import Retries
-from core.llm.prices import PriceTable
+from core.llm.provided import ProvidedModel
 from tests.unit.llm.conversations import Listener, SettableClock, Waits, prompt
+from tests.unit.llm.models import claude_at
 from tests.unit.llm.recordings import claude, claude_error
 from tests.unit.llm.wire import Reply, Wire, failing
+
+pytestmark = pytest.mark.together("providers")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from tests.unit.llm.wire import Reply, Wire, failing
     ],
 )
 async def test_a_rate_limit_is_waited_out_for_as_long_as_asked(
-    claude_model: AnthropicModel,
+    claude_model: ProvidedModel,
     provider: Wire,
     waits: Waits,
     headers: dict[str, str],
@@ -57,7 +59,7 @@ async def test_a_rate_limit_is_waited_out_for_as_long_as_asked(
     ],
 )
 async def test_an_overloaded_provider_is_asked_four_times_and_no_more(
-    claude_model: AnthropicModel,
+    claude_model: ProvidedModel,
     provider: Wire,
     waits: Waits,
     reply: Reply,
@@ -88,7 +90,7 @@ async def test_an_overloaded_provider_is_asked_four_times_and_no_more(
     ],
 )
 async def test_a_refused_request_is_not_asked_again_and_tells_no_content(
-    claude_model: AnthropicModel, provider: Wire, status: int, kind: str
+    claude_model: ProvidedModel, provider: Wire, status: int, kind: str
 ) -> None:
     provider.reset(failing(status, kind))
     with pytest.raises(ModelFailed) as caught:
@@ -100,7 +102,7 @@ async def test_a_refused_request_is_not_asked_again_and_tells_no_content(
 
 
 async def test_a_refusal_within_the_stream_is_not_asked_again(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(claude_error("invalid_request_error"))
     with pytest.raises(ModelFailed) as caught:
@@ -109,7 +111,7 @@ async def test_a_refusal_within_the_stream_is_not_asked_again(
 
 
 async def test_text_of_a_broken_stream_is_heard_again_but_answered_once(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(claude_error("overloaded_error"), claude(["Half ", "and whole."]))
     listener = Listener()
@@ -119,13 +121,7 @@ async def test_text_of_a_broken_stream_is_heard_again_but_answered_once(
 
 
 async def test_nobody_there_is_overloaded(clock: SettableClock, waits: Waits) -> None:
-    model = AnthropicModel(
-        "k",
-        prices=PriceTable(),
-        clock=clock,
-        base_url="http://127.0.0.1:9",
-        retries=Retries(sleep=waits),
-    )
+    model = claude_at("http://127.0.0.1:9", clock=clock, retries=Retries(sleep=waits))
     with pytest.raises(ModelOverloaded) as caught:
         await model.answer(prompt("Hi"), on_text=Listener())
     assert caught.value.facts["detail"] == "connection_error"
@@ -140,14 +136,7 @@ async def test_silence_ends_after_the_timeout(
     provider: Wire, clock: SettableClock, reply: Reply
 ) -> None:
     provider.reset(reply)
-    model = AnthropicModel(
-        "k",
-        prices=PriceTable(),
-        clock=clock,
-        base_url=provider.url,
-        timeout_seconds=0.1,
-        retries=Retries(most=0),
-    )
+    model = claude_at(provider.url, clock=clock, timeout_seconds=0.1, retries=Retries(most=0))
     with pytest.raises(ModelOverloaded) as caught:
         await model.answer(prompt("Hi"), on_text=Listener())
     assert caught.value.facts["detail"] == "timeout"
@@ -156,7 +145,7 @@ async def test_silence_ends_after_the_timeout(
 
 
 async def test_what_the_listener_raises_is_not_the_providers_fault(
-    claude_model: AnthropicModel, provider: Wire
+    claude_model: ProvidedModel, provider: Wire
 ) -> None:
     async def deaf(_: str) -> None:
         raise TimeoutError

@@ -12,11 +12,14 @@ from core.domain.model import (
 )
 from core.errors import ModelFailed, ModelOverloaded
 from core.llm.asking import Retries
-from core.llm.openai_compatible import OpenAICompatibleModel
 from core.llm.prices import PriceTable
+from core.llm.provided import ProvidedModel
 from tests.unit.llm.conversations import LIST_TASKS, Listener, SettableClock, prompt
+from tests.unit.llm.models import chat_at
 from tests.unit.llm.recordings import EVENTS, chat, chat_error
 from tests.unit.llm.wire import Reply, Wire, failing
+
+pytestmark = pytest.mark.together("providers")
 
 MODEL = "gpt-6.1-sol"
 
@@ -26,12 +29,11 @@ async def at_once(_: float) -> None:
 
 
 @pytest.fixture
-async def model(provider: Wire) -> AsyncGenerator[OpenAICompatibleModel]:
-    model = OpenAICompatibleModel(
-        "sk-test",
-        prices=PriceTable(),
+async def model(provider: Wire) -> AsyncGenerator[ProvidedModel]:
+    model = chat_at(
+        f"{provider.url}/v1",
         clock=SettableClock(),
-        base_url=f"{provider.url}/v1",
+        key="sk-test",
         timeout_seconds=5,
         retries=Retries(sleep=at_once),
     )
@@ -39,9 +41,7 @@ async def model(provider: Wire) -> AsyncGenerator[OpenAICompatibleModel]:
     await model.close()
 
 
-async def test_text_calls_and_usage_are_put_together(
-    model: OpenAICompatibleModel, provider: Wire
-) -> None:
+async def test_text_calls_and_usage_are_put_together(model: ProvidedModel, provider: Wire) -> None:
     provider.reset(
         chat(
             ["I look ", "at it."],
@@ -68,9 +68,7 @@ async def test_text_calls_and_usage_are_put_together(
     assert answer.cost_micros == 24 + 570 + 40 + 75
 
 
-async def test_what_is_sent_keeps_order_and_handles(
-    model: OpenAICompatibleModel, provider: Wire
-) -> None:
+async def test_what_is_sent_keeps_order_and_handles(model: ProvidedModel, provider: Wire) -> None:
     provider.reset(chat(["Done."]))
     call = ToolUse(handle="call_a", name="list_tasks", arguments={"project_id": "p1"})
     other = ToolUse(handle="call_b", name="delete_task", arguments={})
@@ -146,11 +144,11 @@ async def test_what_is_sent_keeps_order_and_handles(
 
 async def test_a_local_server_needs_no_key_no_system_text_and_no_tools(provider: Wire) -> None:
     provider.reset(chat(["Hi."]))
-    model = OpenAICompatibleModel(
-        None,
-        prices=PriceTable(overrides={"llama": {"input": 1, "output": 1}}),
+    model = chat_at(
+        provider.url,
         clock=SettableClock(),
-        base_url=provider.url,
+        key=None,
+        prices=PriceTable(overrides={"llama": {"input": 1, "output": 1}}),
     )
     await model.answer(prompt("Hi", model="llama", system="", tools=()), on_text=Listener())
     assert provider.requests[0].headers["authorization"] == "Bearer none"
@@ -170,16 +168,14 @@ async def test_a_local_server_needs_no_key_no_system_text_and_no_tools(provider:
     ],
 )
 async def test_every_stop_has_its_reason(
-    model: OpenAICompatibleModel, provider: Wire, told: str, stop: StopReason
+    model: ProvidedModel, provider: Wire, told: str, stop: StopReason
 ) -> None:
     provider.reset(chat(["So"], stop=told))
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=Listener())
     assert answer.stop is stop
 
 
-async def test_a_refusal_in_words_is_a_refusal(
-    model: OpenAICompatibleModel, provider: Wire
-) -> None:
+async def test_a_refusal_in_words_is_a_refusal(model: ProvidedModel, provider: Wire) -> None:
     provider.reset(chat(deltas=[{"refusal": "I will not."}]))
     listener = Listener()
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=listener)
@@ -188,7 +184,7 @@ async def test_a_refusal_in_words_is_a_refusal(
 
 
 async def test_calls_count_even_where_the_server_says_stop(
-    model: OpenAICompatibleModel, provider: Wire
+    model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(chat(tools=[("call_a", "list_projects", ["{}"])], stop="stop"))
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=Listener())
@@ -196,7 +192,7 @@ async def test_calls_count_even_where_the_server_says_stop(
 
 
 async def test_calls_without_ids_or_with_one_index_stay_apart(
-    model: OpenAICompatibleModel, provider: Wire
+    model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(
         chat(
@@ -224,16 +220,14 @@ async def test_calls_without_ids_or_with_one_index_stay_apart(
 
 @pytest.mark.parametrize("written", ['{"task_id": "t', "[]"])
 async def test_arguments_that_are_no_object_reach_the_schema_under_a_name_of_their_own(
-    model: OpenAICompatibleModel, provider: Wire, written: str
+    model: ProvidedModel, provider: Wire, written: str
 ) -> None:
     provider.reset(chat(tools=[("call_a", "delete_task", [written])], stop="tool_calls"))
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=Listener())
     assert answer.calls[0].arguments == {"_malformed_json": written}
 
 
-async def test_a_call_that_was_cut_off_is_never_made(
-    model: OpenAICompatibleModel, provider: Wire
-) -> None:
+async def test_a_call_that_was_cut_off_is_never_made(model: ProvidedModel, provider: Wire) -> None:
     provider.reset(chat(tools=[("call_a", "delete_task", ['{"task_id": "t1"}'])], stop="length"))
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=Listener())
     assert answer.calls == ()
@@ -241,7 +235,7 @@ async def test_a_call_that_was_cut_off_is_never_made(
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
 async def test_thinking_of_local_servers_is_kept_apart_from_the_text(
-    model: OpenAICompatibleModel, provider: Wire, key: str
+    model: ProvidedModel, provider: Wire, key: str
 ) -> None:
     provider.reset(chat(deltas=[{key: "Hm"}, {key: "m."}, {"content": "Yes."}]))
     answer = await model.answer(prompt("Hi", model=MODEL), on_text=Listener())
@@ -249,7 +243,7 @@ async def test_thinking_of_local_servers_is_kept_apart_from_the_text(
 
 
 async def test_what_a_server_does_not_count_is_counted_roughly_and_is_not_free(
-    model: OpenAICompatibleModel, provider: Wire
+    model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(
         chat(["12345"], tools=[("c", "tool", ['{"n":1}'])], stop="tool_calls", usage=None)
@@ -262,7 +256,7 @@ async def test_what_a_server_does_not_count_is_counted_roughly_and_is_not_free(
 
 
 async def test_usage_without_details_has_nothing_cached(
-    model: OpenAICompatibleModel, provider: Wire
+    model: ProvidedModel, provider: Wire
 ) -> None:
     provider.reset(
         chat(["Hi"], usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11})
@@ -285,7 +279,7 @@ async def test_usage_without_details_has_nothing_cached(
     ],
 )
 async def test_an_overloaded_provider_is_asked_four_times_and_no_more(
-    model: OpenAICompatibleModel,
+    model: ProvidedModel,
     provider: Wire,
     reply: Reply,
     status: int | None,
@@ -309,7 +303,7 @@ async def test_an_overloaded_provider_is_asked_four_times_and_no_more(
     ],
 )
 async def test_a_refused_request_is_not_asked_again(
-    model: OpenAICompatibleModel, provider: Wire, status: int, kind: str
+    model: ProvidedModel, provider: Wire, status: int, kind: str
 ) -> None:
     provider.reset(failing(status, kind))
     with pytest.raises(ModelFailed) as caught:
@@ -321,13 +315,8 @@ async def test_a_refused_request_is_not_asked_again(
 
 async def test_silence_ends_after_the_timeout(provider: Wire) -> None:
     provider.reset(chat(["Half "], stop=None, usage=None, then="silence"))
-    model = OpenAICompatibleModel(
-        "k",
-        prices=PriceTable(),
-        clock=SettableClock(),
-        base_url=provider.url,
-        timeout_seconds=0.1,
-        retries=Retries(most=0),
+    model = chat_at(
+        provider.url, clock=SettableClock(), timeout_seconds=0.1, retries=Retries(most=0)
     )
     with pytest.raises(ModelOverloaded) as caught:
         await model.answer(prompt("Hi", model=MODEL), on_text=Listener())

@@ -1,16 +1,15 @@
 import pytest
 
 from core.errors import Misconfigured
-from core.llm.anthropic import AnthropicModel
 from core.llm.fallback import FallbackModel
-from core.llm.openai_compatible import OpenAICompatibleModel
 from core.llm.prices import DEFAULT_MODELS, PriceTable
 from core.llm.provided import ProviderConfig
 from core.llm.providers import PROVIDERS, model_of
-from core.llm.scripted import ScriptedModel
 from tests.unit.llm.conversations import Listener, SettableClock, prompt
 from tests.unit.llm.recordings import chat
 from tests.unit.llm.wire import Wire, failing
+
+pytestmark = pytest.mark.together("providers")
 
 SCRIPT = "scripts: [{contains: go, turns: [{say: Gone.}]}]"
 
@@ -35,14 +34,14 @@ def config(
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("anthropic", AnthropicModel),
-        ("openai", OpenAICompatibleModel),
-        ("scripted", ScriptedModel),
+        ("anthropic", "AnthropicModel"),
+        ("openai", "OpenAICompatibleModel"),
+        ("scripted", "ScriptedModel"),
     ],
 )
-async def test_each_name_builds_its_provider(name: str, kind: type[object]) -> None:
+async def test_each_name_builds_its_provider(name: str, kind: str) -> None:
     model = model_of([(name, config(DEFAULT_MODELS[name], script=SCRIPT))])
-    assert isinstance(model, kind)
+    assert type(model).__name__ == kind
     await model.close()
 
 
