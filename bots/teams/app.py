@@ -11,11 +11,12 @@ from bots.arrivals import Click, Submission
 from bots.mistakes import mistakes
 from bots.teams.answers import Answers, Shown
 from bots.teams.listeners import Listener
-from bots.teams.looking import Looking, card_of
+from bots.teams.looking import card_of
 from bots.teams.payloads import Activity
 from bots.teams.reading import TeamsReading, activity_of, is_personal, look, read
 from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
+from core.domain.ids import TenantId
 from core.errors import InvalidInput, Refused, Unavailable
 
 MESSAGES_PATH: Final = "/api/messages"
@@ -39,11 +40,26 @@ class KnownWorkspaces(Protocol):
         ...
 
 
+class Views(Protocol):
+    """What a question's card looks like to one person."""
+
+    async def card(
+        self, tenant_id: TenantId, *, workspace: str, user: str, channel: str, value: str
+    ) -> JsonObject:
+        """Return the Adaptive Card of a question as this account sees it.
+
+        Raises:
+            Refused: the card that all see is theirs, too.
+            Unavailable: ``teams_unavailable``: nobody can say who they are.
+        """
+        ...
+
+
 class TeamsEvents:
     """Answers activities whose sender was checked: each has its inbox row before that."""
 
     def __init__(
-        self, *, workspaces: KnownWorkspaces, listener: Listener, answers: Answers, looking: Looking
+        self, *, workspaces: KnownWorkspaces, listener: Listener, answers: Answers, looking: Views
     ) -> None:
         """Take whose tenants there are, who keeps what arrives, and who shows what comes of it."""
         self._workspaces = workspaces
