@@ -131,6 +131,10 @@ async def test_each_sees_a_shared_card_as_is_theirs_before_and_after_the_decisio
     bobs_id = office.connector.teams.people[BOB].mri
     assert card.cards[0]["refresh"]["userIds"] == [bobs_id]
 
+    # Nora was never seen before, is nowhere but here, and is known here.
+    first = actions.carried(on_card(question))
+    told_her = await people.clicks(actions.DENY_FORM, ids=first, by=NOBODY, at=card)
+    assert "/link/" in str(told_her.card)
     for user in (BOB, BETH, CAROL):
         looked = await people.looks_at(card, by=user)
         assert can_decide(looked.card)
