@@ -27,6 +27,7 @@ _SAY: Final = "application/vnd.microsoft.activity.message"
 _ERROR: Final = "application/vnd.microsoft.error"
 _ASKED: Final = "Asked. The answer comes in your own chat with me."
 _TAKEN: Final = "Taken. What comes of it shows here in a moment."
+_DONE: Final = "Done. What comes of it is told here."
 _INVOKE: Final = "invoke"
 # After a click has waited as well, Teams would wait little longer.
 _LOOK_SECONDS: Final = 3.0
@@ -123,7 +124,7 @@ class TeamsEvents:
         if activity.name != _EXECUTE:
             return _said(activity, _ASKED if shown else _TAKEN)
         card = await self._seen(workspace, activity, value=_carried(row))
-        return _executed(card) if card else _said(activity, _TAKEN)
+        return _executed(card) if card else _said(activity, _DONE if shown else _TAKEN)
 
     async def _seen(
         self, workspace: Workspace, activity: Activity, *, value: str

@@ -14,6 +14,7 @@ from bots.outbox import ApiCall, Never, Took
 from bots.teams.delivering import (
     CONVERSATION_GONE,
     MESSAGE_GONE,
+    NO_REFERENCE,
     RATES,
     STREAM_FULL,
     STREAM_OVER,
@@ -479,3 +480,10 @@ def test_an_answer_that_was_deleted_is_said_anew_without_its_card() -> None:
     parcel, _ = taken(a_parcel(below("Undo"), kind=Kind.FINAL))
     changed = wished_now(parcel, {**below("Undo"), "activity": {"text": "Done!"}}, kind=Kind.FINAL)
     assert methods(taken(refused(changed, MESSAGE_GONE))[1]) == ["activities.send"]
+
+
+def test_a_note_to_somebody_who_was_never_seen_is_dropped_but_a_question_is_not() -> None:
+    note = a_parcel(said("You are linked."), address=OWN, kind=Kind.PRIVATE)
+    assert taken(refused(note, NO_REFERENCE))[1] == []
+    question = a_parcel(said("May it?"), address=OWN, kind=Kind.APPROVAL)
+    assert sent_after(question, call_of(question), Never(code=NO_REFERENCE)) is None
