@@ -21,10 +21,8 @@ from core.governance.spending import Spending
 from core.handbook import Handbook
 from core.identity.access import AccessTokens
 from core.identity.delegation import Delegations
-from core.identity.entra import EntraExchange
 from core.identity.keys import SigningKey
 from core.identity.master import MasterKeys, NoMasterKey
-from core.identity.on_behalf_of import OnBehalfOf
 from core.identity.signing import SigningKeys
 from core.identity.tokens import Tokens
 from core.letters import Letters
@@ -40,7 +38,6 @@ from core.store.approvals import StoredApprovals
 from core.store.audit import AuditTrail
 from core.store.capabilities import StoredCapabilities
 from core.store.chat_inbox import StoredInbox
-from core.store.chat_links import StoredLinks
 from core.store.chat_outbox import StoredOutbox
 from core.store.chat_workspaces import StoredWorkspaces
 from core.store.credentials import StoredCredentials
@@ -65,11 +62,13 @@ from core.tools.authoring import BoundPack
 from core.tools.builtin.documents.pack import DOCUMENTS
 from core.tools.builtin.tasks.pack import TASKS
 from core.tools.joined import JoinedTools
+from core.tools.mcp_secrets import UpstreamSecrets
 from core.tools.mcp_upstream import UpstreamTools
 from core.tools.registry import Registry
 from core.tools.vault import StoredVault
 from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
+from sallyport.acting import on_behalf_of
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.deciding import DecidingParts
@@ -124,17 +123,17 @@ class Assembly:
         self.agent = agent or default_agent(model=settings.models.model)
         self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
         self.stored_upstreams = StoredUpstreams(self.database)
-        self.on_behalf_of = OnBehalfOf(
-            _exchange(settings, egress=self.egress, clock=self.clock),
-            sealed=self.vault,
-            links=StoredLinks(self.database),
+        self.on_behalf_of = on_behalf_of(
+            settings.teams,
+            self.database,
+            vault=self.vault,
+            egress=self.egress,
             clock=self.clock,
         )
         self.upstream_tools = UpstreamTools(
             settings.upstreams.allowed,
             records=self.stored_upstreams,
-            vault=self.vault,
-            persons=self.on_behalf_of,
+            secrets=UpstreamSecrets(self.vault, persons=self.on_behalf_of),
             clock=self.clock,
         )
         self.approvals = self.build_approvals()
@@ -381,20 +380,6 @@ def _signed_tokens(keys: SigningKeys, *, public_url: str) -> Mapping[Audience, A
 
 def _resources(url: str) -> Mapping[Audience, str]:
     return {Audience.MCP: f"{url}/mcp", Audience.API: f"{url}/api/v1"}
-
-
-def _exchange(settings: Settings, *, egress: Egress, clock: Clock) -> EntraExchange | None:
-    """Return who exchanges tokens at Entra; None where we are no app there that has a password."""
-    teams = settings.teams
-    if teams.teams_app_id is None or teams.teams_app_password is None:
-        return None
-    return EntraExchange(
-        login_url=teams.teams_login_url,
-        app_id=teams.teams_app_id,
-        password=teams.teams_app_password,
-        egress=egress,
-        clock=clock,
-    )
 
 
 def _keyring(settings: Settings) -> Keyring:

@@ -33,9 +33,10 @@ class Granted:
 class EntraExchange:
     """Exchanges tokens as an app that Entra knows ("OAuth 2.0 On-Behalf-Of flow").
 
-    Both raise Forbidden: ``acting_ended`` where the person has to be there again,
-    ``acting_consent_needed`` where nobody has allowed the app to, ``acting_refused`` where what is
-    wrong is the app or the scope; and Unavailable: ``provider_unavailable``.
+    ``upstream`` is who takes the token, for what is raised. Both raise Forbidden: ``acting_ended``
+    where the person has to be there again, ``acting_consent_needed`` where nobody has allowed the
+    app to, ``acting_refused`` where what is wrong is the app or the scope; and Unavailable:
+    ``provider_unavailable``.
     """
 
     def __init__(
@@ -47,21 +48,25 @@ class EntraExchange:
         self._egress = egress
         self._clock = clock
 
-    async def exchanged(self, assertion: str, *, tenant: str, scope: str) -> Granted:
+    async def exchanged(self, assertion: str, *, tenant: str, scope: str, upstream: str) -> Granted:
         """Return a token of ``scope`` for a token of ours that a person of the tenant was given."""
         grant = {
             "grant_type": _ON_BEHALF_OF,
             "assertion": assertion,
             "requested_token_use": "on_behalf_of",
         }
-        return await self._asked(grant, tenant=tenant, scope=scope)
+        return await self._asked(grant, tenant=tenant, scope=scope, upstream=upstream)
 
-    async def renewed(self, refresh_token: str, *, tenant: str, scope: str) -> Granted:
+    async def renewed(
+        self, refresh_token: str, *, tenant: str, scope: str, upstream: str
+    ) -> Granted:
         """Return a newer one."""
         grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return await self._asked(grant, tenant=tenant, scope=scope)
+        return await self._asked(grant, tenant=tenant, scope=scope, upstream=upstream)
 
-    async def _asked(self, grant: Mapping[str, str], *, tenant: str, scope: str) -> Granted:
+    async def _asked(
+        self, grant: Mapping[str, str], *, tenant: str, scope: str, upstream: str
+    ) -> Granted:
         now = self._clock.now()
         form = {**self._client, **grant, "scope": f"{scope} {_OFFLINE}"}
         url = f"{self._login_url}/{tenant}/oauth2/v2.0/token"
@@ -76,7 +81,7 @@ class EntraExchange:
             told.get(name) for name in ("access_token", "refresh_token", "expires_in")
         )
         if answer.status != _OK or not isinstance(token, str) or not isinstance(seconds, int):
-            raise _refusal(told)
+            raise _refusal(told, upstream=upstream)
         return Granted(
             access_token=token,
             refresh_token=renews if isinstance(renews, str) else "",
@@ -84,15 +89,15 @@ class EntraExchange:
         )
 
 
-def _refusal(told: Mapping[str, object]) -> Forbidden:
+def _refusal(told: Mapping[str, object], *, upstream: str) -> Forbidden:
     """Return what Entra's no means; its words name people and tokens, and go no further."""
     error, more = str(told.get("error", "unknown"))[:80], told.get("error_codes")
     codes = cast("list[object]", more) if isinstance(more, list) else []
     if _NOBODY_CONSENTED in codes or "consent_required" in {error, told.get("suberror")}:
-        return Forbidden("acting_consent_needed")
+        return Forbidden("acting_consent_needed", upstream=upstream)
     if error in _SIGN_IN_AGAIN:
-        return Forbidden("acting_ended")
-    return Forbidden("acting_refused", detail=error)
+        return Forbidden("acting_ended", upstream=upstream)
+    return Forbidden("acting_refused", upstream=upstream, detail=error)
 
 
 def _told(answer: Fetched) -> Mapping[str, object]:

@@ -10,7 +10,7 @@ from core.domain.account import Account
 from core.domain.canonical import canonical_json
 from core.domain.ids import CredentialRef, PrincipalId, TenantId
 from core.domain.principal import Principal
-from core.errors import Forbidden, NotFound, SallyportError
+from core.errors import Forbidden, NotFound
 from core.identity.entra import EntraExchange, Granted
 from core.ports import Clock
 
@@ -122,10 +122,9 @@ class OnBehalfOf:
             Unavailable: ``provider_unavailable``.
         """
         exchange = self._on(upstream)
-        try:
-            granted = await exchange.exchanged(assertion, tenant=account.workspace, scope=scope)
-        except Forbidden as error:
-            raise _of(error, upstream=upstream) from error
+        granted = await exchange.exchanged(
+            assertion, tenant=account.workspace, scope=scope, upstream=upstream
+        )
         kept = _Kept(account=account, scope=scope, granted=granted)
         await self._keep(person.tenant_id, person=person.id, upstream=upstream, kept=kept)
 
@@ -161,12 +160,9 @@ class OnBehalfOf:
             return granted.access_token
         if not granted.refresh_token:
             raise Forbidden("acting_ended", upstream=upstream)
-        try:
-            newer = await self._on(upstream).renewed(
-                granted.refresh_token, tenant=kept.account.workspace, scope=scope
-            )
-        except Forbidden as error:
-            raise _of(error, upstream=upstream) from error
+        newer = await self._on(upstream).renewed(
+            granted.refresh_token, tenant=kept.account.workspace, scope=scope, upstream=upstream
+        )
         if not newer.refresh_token:
             newer = Granted(
                 access_token=newer.access_token,
@@ -206,7 +202,3 @@ class OnBehalfOf:
         if self._exchange is None:
             raise Forbidden("acting_not_set_up", upstream=upstream)
         return self._exchange
-
-
-def _of(error: SallyportError, *, upstream: str) -> Forbidden:
-    return Forbidden(error.code, **{**error.facts, "upstream": upstream})

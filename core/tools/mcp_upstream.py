@@ -22,18 +22,16 @@ from core.egress import Egress
 from core.errors import (
     Forbidden,
     InvalidInput,
-    Misconfigured,
     Refused,
     SallyportError,
     ToolFailed,
-    Unavailable,
 )
 from core.ports import Clock
 from core.tools.faults import schema_fault, unstorable, validator_of
 from core.tools.handing_out import failed_erased
 from core.tools.mcp_allowed import AllowedUpstream, private_hosts
 from core.tools.mcp_breaker import NotSent
-from core.vault import Vault
+from core.tools.mcp_secrets import UpstreamSecrets
 from core.words import sentence_of
 
 if TYPE_CHECKING:
@@ -57,9 +55,6 @@ _UNCERTAIN = frozenset(
 _Key = tuple[TenantId, str, PrincipalId | None, int, bytes]
 """Whose session with what it is, of which connection and under which credential, as a digest."""
 
-_ASKED = "provider_unavailable"
-"""What it is called where the sign-in of people does not answer: nothing was sent then."""
-
 
 class UpstreamRecords(Protocol):
     """Which upstreams a tenant uses, and what was seen of their tools."""
@@ -79,22 +74,6 @@ class UpstreamRecords(Protocol):
         ...
 
 
-class PersonTokens(Protocol):
-    """The tokens of people at servers where tools act as the person."""
-
-    async def token(
-        self, tenant_id: TenantId, *, person: PrincipalId, upstream: str, scope: str
-    ) -> str:
-        """Return somebody's own token.
-
-        Raises:
-            Forbidden: ``acting_ended``, ``acting_consent_needed``, ``acting_refused``,
-                ``acting_not_set_up``.
-            Unavailable: ``provider_unavailable``, ``database_unavailable``.
-        """
-        ...
-
-
 class UpstreamTools:
     """A ToolBox of tools that are each tenant's own: what may be called, its standing says.
 
@@ -106,15 +85,13 @@ class UpstreamTools:
         allowed: Mapping[str, AllowedUpstream],
         *,
         records: UpstreamRecords,
-        vault: Vault,
-        persons: PersonTokens,
+        secrets: UpstreamSecrets,
         clock: Clock,
     ) -> None:
-        """Take the operator's list, and where connections, credentials and tokens are kept."""
+        """Take the operator's list, and where connections and what they go with are kept."""
         self.allowed = allowed
         self._records = records
-        self._vault = vault
-        self._persons = persons
+        self._secrets = secrets
         # One each: what the operator lets be private is for that server alone to be reached at.
         self._egresses = {
             name: Egress(allow_private=private_hosts(one)) for name, one in allowed.items()
@@ -288,7 +265,7 @@ class UpstreamTools:
         if connected.entra_scope is None:
             person = None
         # Looked at for each call: what was replaced, removed or has expired is so at once.
-        secret = await self._secret(connected, person=person)
+        secret = await self._secrets.of(connected, person=person)
         digest = hashlib.sha256(secret.encode()).digest() if secret is not None else b""
         key: _Key = (tenant_id, upstream, person, connected.revision, digest)
         actor = self._actors.get(key)
@@ -324,7 +301,7 @@ class UpstreamTools:
     ) -> "Connection":
         if self._group is None:
             raise ToolFailed("upstream_unreachable", upstream=allowed.name)
-        secret = await self._secret(connected, person=person)
+        secret = await self._secrets.of(connected, person=person)
         if secret:
             # It may have been replaced since the call was let in.
             eraser.learn(secret)
@@ -360,33 +337,6 @@ class UpstreamTools:
         self._owners.add(owner)
         owner.add_done_callback(self._owners.discard)
         return connection
-
-    async def _secret(self, connected: Connected, *, person: PrincipalId | None) -> str | None:
-        """Return the person's own token where tools act as the person, else the company's."""
-        try:
-            if person is not None and connected.entra_scope is not None:
-                return await self._persons.token(
-                    connected.tenant_id,
-                    person=person,
-                    upstream=connected.upstream,
-                    scope=connected.entra_scope,
-                )
-            if connected.credential is None:
-                return None
-            return await self._vault.reveal(connected.tenant_id, ref=connected.credential)
-        except Unavailable as error:
-            if error.code != _ASKED:
-                raise
-            raise NotSent.of(ToolFailed(error.code, **error.facts)) from error
-        except Misconfigured as error:
-            _log.error(
-                "credential.unreadable",
-                tenant_id=str(connected.tenant_id),
-                name=connected.upstream,
-                code=error.code,
-            )
-            unreadable = ToolFailed("credential_unreadable", name=connected.upstream)
-            raise NotSent.of(unreadable) from error
 
     def _validator(self, digest: str, *, kind: str, schema: JsonObject) -> jsonschema_rs.Validator:
         key = f"{kind}:{digest}"
