@@ -78,6 +78,14 @@ def urls(clean_databases: CleanDatabases) -> Generator[Urls]:
     clean_databases.give_back(name)
 
 
+@pytest.fixture(scope="module")
+def module_urls(clean_databases: CleanDatabases) -> Generator[Urls]:
+    """Give the module a database that its tests hand on to each other."""
+    name = clean_databases.take()
+    yield clean_databases.urls(name)
+    clean_databases.give_back(name)
+
+
 @pytest.fixture
 async def database(urls: Urls) -> AsyncGenerator[Database]:
     """Give the test the app's own way to its database."""

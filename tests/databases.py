@@ -1,5 +1,6 @@
 """Databases of tests: built by the real migrations, each for one test, and used again."""
 
+import base64
 import time
 from dataclasses import dataclass
 from itertools import count
@@ -12,6 +13,7 @@ from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import migrate
 
 _PASSWORD = "app-password-of-the-tests"
+_MASTER_KEY = base64.b64encode(b"the master key of the tests, 32.").decode()
 _TEMPLATE = "template_of_tests"
 _TERMINATE = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -59,6 +61,11 @@ class Urls:
 
     privileged: str
     app: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a command is told of a database that is not in its data folder."""
+        return {"SALLYPORT_DATABASE_URL": self.app, "SALLYPORT_MASTER_KEY": _MASTER_KEY}
 
 
 class CleanDatabases:

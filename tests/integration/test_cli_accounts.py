@@ -19,7 +19,7 @@ ALICES = ("--tenant=acme", "--workspace=T0ACME", "--user=U0ALICE")
 
 @pytest.fixture
 def cli(urls: Urls, tmp_path: Path) -> CommandLine:
-    line = CommandLineHere(tmp_path, environment={"SALLYPORT_DATABASE_URL": urls.app})
+    line = CommandLineHere(tmp_path, environment=urls.settings)
     line.json("tenant", "create", "acme")
     line.json("tenant", "create", "globex")
     for name in ("alice", "bob"):

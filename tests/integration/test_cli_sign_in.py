@@ -10,22 +10,21 @@ from uuid import uuid4
 
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
+from tests.databases import Urls
 
 _SECRET = "a-planted-client-secret"
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+def cli(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     data_dir = Path(tmp_path_factory.mktemp("cli"))
-    with EmbeddedPostgres(data_dir):
-        allowed = {"SALLYPORT_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
-        line = CommandLineHere(data_dir, environment=allowed)
-        line.json("tenant", "create", "acme")
-        line.json("tenant", "create", "globex")
-        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
-        yield line
+    allowed = {**module_urls.settings, "SALLYPORT_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
+    line = CommandLineHere(data_dir, environment=allowed)
+    line.json("tenant", "create", "acme")
+    line.json("tenant", "create", "globex")
+    line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+    return line
 
 
 @pytest.fixture(scope="module")

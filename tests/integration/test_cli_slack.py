@@ -1,16 +1,18 @@
 """Slack from the command line: its manifest, and a tenant's workspaces."""
 
 import asyncio
+import base64
 import json
-from collections.abc import Generator
+import secrets
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from threading import Thread
 
 import pytest
 import yaml
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
+from tests.databases import Urls
 from tests.slack_api import CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET, SlackApi, slack_here
 
 ACME, GLOBEX = "--tenant=acme", "--tenant=globex"
@@ -39,28 +41,35 @@ def slack() -> Generator[SlackApi]:
 
 
 @pytest.fixture(scope="module")
-def cli(slack: SlackApi, tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
-    """Give the module one data folder, with its server up so that no command starts it anew."""
+def cli(
+    slack: SlackApi, module_urls: Urls, tmp_path_factory: pytest.TempPathFactory
+) -> CommandLine:
+    """Give the module one data folder and one database, with people of two tenants."""
     data_dir = Path(tmp_path_factory.mktemp("cli"))
     environment = {
+        **module_urls.settings,
         "SALLYPORT_SLACK_CLIENT_ID": CLIENT_ID,
         "SALLYPORT_SLACK_CLIENT_SECRET": CLIENT_SECRET,
         "SALLYPORT_SLACK_SIGNING_SECRET": SIGNING_SECRET,
         "SALLYPORT_SLACK_API_URL": slack.url,
     }
-    with EmbeddedPostgres(data_dir):
-        line = CommandLineHere(data_dir, environment=environment)
-        for tenant, email in (("acme", "carol@acme.test"), ("globex", "dave@globex.test")):
-            line.json("tenant", "create", tenant)
-            who = f"--email={email}"
-            line.json("principal", "create", f"--tenant={tenant}", who, "--role=admin")
-        yield line
+    line = CommandLineHere(data_dir, environment=environment)
+    for tenant, email in (("acme", "carol@acme.test"), ("globex", "dave@globex.test")):
+        line.json("tenant", "create", tenant)
+        who = f"--email={email}"
+        line.json("principal", "create", f"--tenant={tenant}", who, "--role=admin")
+    return line
 
 
 def actions(cli: CommandLine) -> list[str]:
     exported = cli.run("audit", "export", ACME).out
     told = [json.loads(line).get("action", "") for line in exported.splitlines()]
     return [action for action in told if action.startswith("slack.")]
+
+
+def with_a_new_key(settings: Mapping[str, str]) -> dict[str, str]:
+    new = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {**settings, "SALLYPORT_MASTER_KEY": f"{new},{settings['SALLYPORT_MASTER_KEY']}"}
 
 
 def test_a_workspace_is_connected_routed_and_given_up(cli: CommandLine, slack: SlackApi) -> None:
@@ -80,9 +89,10 @@ def test_a_workspace_is_connected_routed_and_given_up(cli: CommandLine, slack: S
     theirs = cli.json("slack", "route", GLOBEX, TEAM, "--direct", code=1)
     assert theirs["error"]["code"] == "unknown_workspace"
     assert cli.json("slack", "workspaces", GLOBEX)["items"] == []
-    rotated = cli.json("vault", "rotate", "--new-key")
+    newer = CommandLineHere(cli.data_dir, environment=with_a_new_key(cli.settings))
+    rotated = newer.json("vault", "rotate")
     assert rotated["chat_tokens"] == {"resealed": 1, "unreadable": 0}
-    left = cli.json("slack", "leave", ACME, TEAM)
+    left = newer.json("slack", "leave", ACME, TEAM)
     assert left == {"workspace": "T0001", "name": "Team T0001", "uninstalled": True}
     assert slack.methods()[-1] == "apps.uninstall"
     assert cli.json("slack", "workspaces", ACME)["items"] == []
@@ -118,8 +128,8 @@ def test_a_token_that_slack_does_not_know_connects_nothing(
     assert cli.json("slack", "workspaces", ACME)["items"] == []
 
 
-def test_where_slack_is_off_it_is_said_what_to_set(cli: CommandLine) -> None:
-    without = CommandLineHere(cli.data_dir)
+def test_where_slack_is_off_it_is_said_what_to_set(cli: CommandLine, module_urls: Urls) -> None:
+    without = CommandLineHere(cli.data_dir, environment=module_urls.settings)
     refused = without.json("slack", "connect", ACME, CAROL, code=1, given=TOKEN)
     assert refused["error"]["code"] == "slack_off"
     assert "SALLYPORT_SLACK_CLIENT_ID" in refused["error"]["message"]

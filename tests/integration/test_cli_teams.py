@@ -3,14 +3,13 @@
 import asyncio
 import json
 import zipfile
-from collections.abc import Generator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
+from tests.databases import Urls
 
 ACME, GLOBEX = "--tenant=acme", "--tenant=globex"
 CAROL, DAVE = "--as=carol@acme.test", "--as=dave@globex.test"
@@ -32,21 +31,21 @@ GIVEN_UP = """
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
-    """Give the module one data folder, with its server up so that no command starts it anew."""
+def cli(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give the module one data folder and one database, with people of two tenants."""
     data_dir = Path(tmp_path_factory.mktemp("cli"))
     environment = {
+        **module_urls.settings,
         "SALLYPORT_TEAMS_APP_ID": APP,
         "SALLYPORT_TEAMS_APP_PASSWORD": PASSWORD,
         "SALLYPORT_TEAMS_TENANT_ID": ENTRA,
     }
-    with EmbeddedPostgres(data_dir):
-        line = CommandLineHere(data_dir, environment=environment)
-        for tenant, email in (("acme", "carol@acme.test"), ("globex", "dave@globex.test")):
-            line.json("tenant", "create", tenant)
-            who = f"--email={email}"
-            line.json("principal", "create", f"--tenant={tenant}", who, "--role=admin")
-        yield line
+    line = CommandLineHere(data_dir, environment=environment)
+    for tenant, email in (("acme", "carol@acme.test"), ("globex", "dave@globex.test")):
+        line.json("tenant", "create", tenant)
+        who = f"--email={email}"
+        line.json("principal", "create", f"--tenant={tenant}", who, "--role=admin")
+    return line
 
 
 def actions(cli: CommandLine) -> list[str]:
@@ -101,8 +100,8 @@ def test_forgetting_twice_is_told_to_the_auditor_once(cli: CommandLine) -> None:
     cli.json("teams", "leave", ACME, WORKSPACE)
 
 
-def test_where_teams_is_off_it_is_said_what_to_set(cli: CommandLine) -> None:
-    without = CommandLineHere(cli.data_dir)
+def test_where_teams_is_off_it_is_said_what_to_set(cli: CommandLine, module_urls: Urls) -> None:
+    without = CommandLineHere(cli.data_dir, environment=module_urls.settings)
     for refused in (
         without.json("teams", "allow", ENTRA, ACME, CAROL, code=1),
         without.json("teams", "package", "--url=https://agents.acme.test", code=1),
@@ -111,8 +110,11 @@ def test_where_teams_is_off_it_is_said_what_to_set(cli: CommandLine) -> None:
         assert "SALLYPORT_TEAMS_APP_ID" in refused["error"]["message"]
 
 
-def test_a_playground_s_tenant_is_allowed_without_an_app(cli: CommandLine) -> None:
-    here = CommandLineHere(cli.data_dir, environment={"SALLYPORT_TEAMS_ANONYMOUS": "1"})
+def test_a_playground_s_tenant_is_allowed_without_an_app(
+    cli: CommandLine, module_urls: Urls
+) -> None:
+    environment = {**module_urls.settings, "SALLYPORT_TEAMS_ANONYMOUS": "1"}
+    here = CommandLineHere(cli.data_dir, environment=environment)
     assert here.json("teams", "allow", ENTRA, ACME, CAROL)["app"] == ""
     here.json("teams", "leave", ACME, WORKSPACE)
 

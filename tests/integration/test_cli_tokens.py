@@ -1,26 +1,24 @@
 """Tokens for a few calls, and the keys that sign, from the command line."""
 
 import json
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
+from tests.databases import Urls
 
 PERSON = ("token", "create", "--tenant=acme", "--as=al@acme.test")
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
-    """Give the module one data folder, with its server up so that no command starts it anew."""
+def cli(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give the module one data folder and one database, with somebody in it."""
     data_dir = Path(tmp_path_factory.mktemp("cli"))
-    with EmbeddedPostgres(data_dir):
-        line = CommandLineHere(data_dir)
-        line.json("tenant", "create", "acme", "--tier", "pro")
-        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
-        yield line
+    line = CommandLineHere(data_dir, environment=module_urls.settings)
+    line.json("tenant", "create", "acme", "--tier", "pro")
+    line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+    return line
 
 
 def test_a_token_for_a_few_calls_says_which_and_how_long(cli: CommandLine) -> None:

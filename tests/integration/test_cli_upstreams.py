@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere
+from tests.databases import Urls
 from tests.upstreams import Server, UpstreamServers
 
 CAROL = ("--tenant=acme", "--as=carol@acme.test")
@@ -19,22 +19,23 @@ def server(upstream_servers: UpstreamServers) -> Server:
 
 
 @pytest.fixture(scope="module")
-def cli(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+def cli(server: Server, module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     folder = tmp_path_factory.mktemp("cli")
     tables = folder / "upstreams.toml"
     tables.write_text(f'[web]\nurl = "{server.url()}"\nprivate = true\n', encoding="utf-8")
-    line = CommandLineHere(folder, environment={"SALLYPORT_UPSTREAMS": str(tables)})
-    with EmbeddedPostgres(folder):
-        line.run("tenant", "create", "acme", "--tier", "pro")
-        for name, role in (("carol", "admin"), ("alice", "member")):
-            line.run(
-                "principal",
-                "create",
-                "--tenant=acme",
-                f"--email={name}@acme.test",
-                f"--role={role}",
-            )
-        yield line
+    line = CommandLineHere(
+        folder, environment={**module_urls.settings, "SALLYPORT_UPSTREAMS": str(tables)}
+    )
+    line.run("tenant", "create", "acme", "--tier", "pro")
+    for name, role in (("carol", "admin"), ("alice", "member")):
+        line.run(
+            "principal",
+            "create",
+            "--tenant=acme",
+            f"--email={name}@acme.test",
+            f"--role={role}",
+        )
+    return line
 
 
 @pytest.fixture(autouse=True)
