@@ -125,7 +125,7 @@ def looked_at(cli: CommandLine, *, code: int = 0) -> dict[str, str]:
     return {one["check"]: f"{one['status']}: {one['detail']}" for one in checks}
 
 
-def test_doctor_says_whether_somebody_is_let_in(cli: CommandLine) -> None:
+def test_doctor_says_whether_somebody_is_let_in(cli: CommandLine, module_urls: Urls) -> None:
     assert looked_at(cli)["teams"].startswith("note: It is set up, and no Entra tenant is let in")
     cli.json("teams", "allow", ENTRA, ACME, CAROL)
     assert looked_at(cli)["teams"].startswith("ok: People of 1 of Entra's tenants are let in")
@@ -133,31 +133,31 @@ def test_doctor_says_whether_somebody_is_let_in(cli: CommandLine) -> None:
     assert looked_at(cli)["teams"].startswith("note: It is set up, and no Entra tenant is let in")
     cli.json("teams", "leave", ACME, WORKSPACE)
     assert "slack" not in looked_at(cli)
-    assert "teams" not in looked_at(CommandLineHere(cli.data_dir))
+    without = CommandLineHere(cli.data_dir, environment=module_urls.settings)
+    assert "teams" not in looked_at(without)
 
 
-def test_doctor_says_on_which_surface_something_is_left_undone(cli: CommandLine) -> None:
-    with EmbeddedPostgres(cli.data_dir) as server:
-        asyncio.run(run_sql(server, GIVEN_UP))
-        found = looked_at(cli, code=1)
-        asyncio.run(run_sql(server, "DELETE FROM inbox"))
+def test_doctor_says_on_which_surface_something_is_left_undone(
+    cli: CommandLine, module_urls: Urls
+) -> None:
+    asyncio.run(run_sql(module_urls, GIVEN_UP))
+    found = looked_at(cli, code=1)
+    asyncio.run(run_sql(module_urls, "DELETE FROM inbox"))
     assert found["teams"] == "wrong: Dead letters wait: see sallyport letters list."
     assert found["database"].startswith("ok")
 
 
-async def run_sql(server: EmbeddedPostgres, statement: str) -> None:
-    url = server.url(
-        user="sallyport_admin", password=server.superuser_password, database="sallyport"
-    )
-    connection = await asyncpg.connect(url)
+async def run_sql(urls: Urls, statement: str) -> None:
+    connection = await asyncpg.connect(urls.privileged)
     try:
         await connection.execute(statement)
     finally:
         await connection.close()
 
 
-def test_doctor_warns_of_a_playground(cli: CommandLine) -> None:
-    here = CommandLineHere(cli.data_dir, environment={"SALLYPORT_TEAMS_ANONYMOUS": "1"})
+def test_doctor_warns_of_a_playground(cli: CommandLine, module_urls: Urls) -> None:
+    environment = {**module_urls.settings, "SALLYPORT_TEAMS_ANONYMOUS": "1"}
+    here = CommandLineHere(cli.data_dir, environment=environment)
     assert looked_at(here)["teams"].startswith("note: Everybody is taken at their word")
 
 
