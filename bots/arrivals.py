@@ -62,12 +62,16 @@ class Click(_Deed):
 
 
 class Submission(_Deed):
-    """A form sent; ``carried`` is what we wrote into it, ``fields`` what was typed, by block."""
+    """A form sent; ``carried`` is what we wrote into it, ``fields`` what was typed, by block.
+
+    ``channel`` is where its sender was, empty where that is not told.
+    """
 
     type: Literal["submission"] = "submission"
     form: str
     carried: str
     fields: Mapping[str, str]
+    channel: str = ""
     view: str = ""
     trigger: str = ""
 

@@ -91,11 +91,11 @@ class Clicks:
             await self._app.give_feedback(visit.caller, run_id=run_id, good=good)
         except NotFound as refused:
             raise await self._why_not(visit, refused, run_id=run_id) from refused
-        if good:
-            await self._answering.tell(visit, self._rendering.note("Thank you."))
-        else:
+        if not good:
             form = self._rendering.feedback_form(run_id)
             await self._answering.show(visit, form)
+        elif visit.trigger:  # where nobody waits, the surface has thanked them by itself
+            await self._answering.tell(visit, self._rendering.note("Thank you."))
 
     async def said_what_was_wrong(self, visit: Visit, form: Submission) -> None:
         """Keep the reason why an answer was bad."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from bots.views import ApprovalView, Line, Mark, RunView, Source, Stage, Undoable, Voice
 from core.domain.approval import Answer, Approval, ApprovalState, GrantScope, Question
-from core.domain.run import CallRecord, Run, RunStatus, Step
+from core.domain.run import CallRecord, Run, RunKind, RunStatus, Step
 from core.domain.tool import CallState, Failed, Preview, Risk
 
 _STAGES: Final = {
@@ -48,7 +48,7 @@ def run_view(
         budget_micros=run.agent.budget_micros,
         sources=tuple(sources) if stage is Stage.DONE else (),
         undoable=tuple(_undoable(calls)) if stage in {Stage.DONE, Stage.STOPPED} else (),
-        asks_feedback=stage is Stage.DONE,
+        asks_feedback=stage is Stage.DONE and run.kind is not RunKind.CALL,
     )
 
 
@@ -109,7 +109,12 @@ def _line(record: CallRecord) -> Line:
 
 
 def _text(run: Run, *, heard: str) -> str:
-    """Return the answer where there is one, else what the agent said last."""
+    """Return the answer where there is one, else what the agent said last.
+
+    A call that somebody made by themselves has none: nobody said anything, and its lines tell.
+    """
+    if run.kind is RunKind.CALL:
+        return ""
     if run.result is not None:
         return run.result
     said = [step.answer.text for step in run.steps if step.answer and step.answer.text]

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from bots.arrivals import Deed
 from bots.rendering import Rendering
-from bots.telling import run_view
 from bots.views import ApprovalView
 from core.app import App
 from core.domain.account import Account, Shown
@@ -181,19 +180,6 @@ class Answering:
 
     async def follow(self, visit: Visit, *, run_id: RunId, place: Place) -> None:
         """Have a run told at ``place``, from its first moment on; twice is once."""
-        if await self._following.followed(visit.tenant_id, run_id=run_id) is not None:
-            return
-        run = await self.app.run(visit.caller, run_id=run_id)
-        # Before it is followed: whoever follows it tells newer things, and must have the last word.
-        await self._outbox.wish(
-            visit.tenant_id,
-            Wish(
-                place=place,
-                key=f"run:{run_id}",
-                kind=Kind.PROGRESS,
-                payload=self.rendering.run_payload(run_view(run), asker=visit.user),
-            ),
-        )
         await self._following.follow(visit.tenant_id, run_id=run_id, place=place, asker=visit.user)
 
     async def asked_at(self, visit: Visit, *, place: Place, limit: int) -> tuple[RunId, ...]:

@@ -61,24 +61,21 @@ class Whom:
     ) -> Sequence[PutQuestion]:
         """Return the asker's place, and the tenant's channel or those who may answer.
 
-        In the asker's place it has no buttons: who asked is not who answers.
+        In the asker's place it has no buttons, unless they may answer it themselves, and read it
+        there: who asks is not who answers.
         """
-        places: list[PutQuestion] = []
+        places: dict[Place, PutQuestion] = {}
         if followed is not None and followed.place.surface == self._surface.value:
-            places.append(PutQuestion(place=followed.place, decides=False))
+            places[followed.place] = PutQuestion(place=followed.place, decides=False)
         for one in await self._workspaces.of_tenant(approval.tenant_id, surface=self._surface):
             if one.is_active:
                 addresses = await self._addresses(approval, workspace=one)
-                places.extend(
-                    PutQuestion(
-                        place=Place(
-                            surface=self._surface.value, workspace=one.workspace, address=address
-                        ),
-                        decides=True,
+                for address in addresses:
+                    place = Place(
+                        surface=self._surface.value, workspace=one.workspace, address=address
                     )
-                    for address in addresses
-                )
-        return places
+                    places[place] = PutQuestion(place=place, decides=True)
+        return tuple(places.values())
 
     async def accounts_asked(self, approval: Approval, *, workspace: str) -> Sequence[str]:
         """Return the accounts in a workspace of those who may answer a question now."""

@@ -1,5 +1,6 @@
 """What admins do about upstream servers: connect, look, accept, set terms, disconnect."""
 
+import re
 from dataclasses import dataclass
 
 from core.domain.audit import audit_record
@@ -15,6 +16,7 @@ from core.vault import Vault
 
 _NEEDED = range(1, 11)
 _SECONDS = range(1, 301)
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,300}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +192,22 @@ class Upstreams:
             },
         )
         return tool
+
+    async def act_as_person(self, caller: Caller, *, upstream: str, scope: str | None) -> None:
+        """Have each call go out with a token of that scope of Entra's, of whom it is made for.
+
+        None: with the company's credential again. People let the agent act as them anew.
+
+        Raises:
+            NotFound: ``upstream_not_connected``.
+            InvalidInput: ``invalid_field``.
+        """
+        _need_admin(caller)
+        if scope is not None and _SCOPE.fullmatch(scope) is None:
+            raise InvalidInput("invalid_field", key="scope", detail="it is one scope of Entra's")
+        await self._records.act_as_person(caller.tenant_id, upstream=upstream, scope=scope)
+        content: JsonObject = {"upstream": upstream, "scope": scope}
+        await self._note(caller, action="upstream.acts_as_person", content=content)
 
     async def disconnect(self, caller: Caller, *, upstream: str) -> None:
         """Forget a connection and what was accepted of it; its tools are gone at once.

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 from approvals.gate import ApprovalGate
+from core.acting import Acting
 from core.app import App
 from core.cedar import CedarPolicy
 from core.domain.ids import RunId, TenantId
@@ -61,11 +62,13 @@ from core.tools.authoring import BoundPack
 from core.tools.builtin.documents.pack import DOCUMENTS
 from core.tools.builtin.tasks.pack import TASKS
 from core.tools.joined import JoinedTools
+from core.tools.mcp_secrets import UpstreamSecrets
 from core.tools.mcp_upstream import UpstreamTools
 from core.tools.registry import Registry
 from core.tools.vault import StoredVault
 from core.upstreams import Upstreams
 from core.vault import Keyring, Resealable
+from sallyport.acting import on_behalf_of
 from sallyport.agent import default_agent
 from sallyport.clock import SystemClock
 from sallyport.deciding import DecidingParts
@@ -120,10 +123,17 @@ class Assembly:
         self.agent = agent or default_agent(model=settings.models.model)
         self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
         self.stored_upstreams = StoredUpstreams(self.database)
+        self.on_behalf_of = on_behalf_of(
+            settings.teams,
+            self.database,
+            vault=self.vault,
+            egress=self.egress,
+            clock=self.clock,
+        )
         self.upstream_tools = UpstreamTools(
             settings.upstreams.allowed,
             records=self.stored_upstreams,
-            vault=self.vault,
+            secrets=UpstreamSecrets(self.vault, persons=self.on_behalf_of),
             clock=self.clock,
         )
         self.approvals = self.build_approvals()
@@ -179,6 +189,12 @@ class Assembly:
             self.upstream_tools,
             records=self.stored_upstreams,
             vault=self.vault,
+            journal=self.journal,
+            clock=self.clock,
+        )
+        self.acting = Acting(
+            self.on_behalf_of,
+            records=self.stored_upstreams,
             journal=self.journal,
             clock=self.clock,
         )

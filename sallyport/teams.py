@@ -158,6 +158,7 @@ def _tab(common: Common, pages: FrontPages) -> Sequence[BaseRoute]:
         tokens,
         links=parts.linking,
         homes=common.homes,
+        acting=parts.acting,
         companies=parts.people,
         pages=pages.pages,
         pages_url=common.url,

@@ -15,8 +15,9 @@ from tests.upstreams import UpstreamServers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the option that writes snapshots down instead of comparing them."""
+    """Take what has snapshots and pictures made anew."""
     parser.addoption("--update-snapshots", action="store_true", help="write snapshots anew")
+    parser.addoption("--update-pictures", action="store_true", help="take pictures anew")
 
 
 @pytest.fixture

@@ -39,6 +39,11 @@ class InMemory(Protocol):
     messages: dict[str, Message]
 
     @property
+    def parts(self) -> int:
+        """How many messages an answer is at most."""
+        ...
+
+    @property
     def finds_lost(self) -> bool:
         """Whether a message can be looked for whose acknowledgement was lost."""
         ...
@@ -59,8 +64,11 @@ class InMemory(Protocol):
         """Return what a message should be; with a ``status`` that of a run."""
         ...
 
-    def wished(self, payload: JsonObject) -> tuple[str, bool]:
-        """Return what people are to see then: the text, and whether there are buttons."""
+    def wished(self, payload: JsonObject) -> list[tuple[str, bool]]:
+        """Return what people are to see: texts, and whether there are buttons, the main one first.
+
+        What stands below the main one is not put there again where somebody deletes it.
+        """
         ...
 
     def next_call(self, parcel: Parcel) -> ApiCall | None: ...
@@ -79,6 +87,7 @@ class SlackInMemory:
     messages: dict[str, Message] = field(default_factory=dict[str, Message])
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
 
+    parts = 1
     finds_lost = True
     rates = slack.RATES
     windows: Windows = field(
@@ -110,8 +119,8 @@ class SlackInMemory:
             "final": is_final,
         }
 
-    def wished(self, payload: JsonObject) -> tuple[str, bool]:
-        return str(payload["text"]), BUTTON in cast("Json", payload)["blocks"]
+    def wished(self, payload: JsonObject) -> list[tuple[str, bool]]:
+        return [(str(payload["text"]), BUTTON in cast("Json", payload)["blocks"])]
 
     def do(self, call: ApiCall) -> Took | Never:
         told = cast("Json", call.arguments)
@@ -162,6 +171,7 @@ class TeamsInMemory:
     messages: dict[str, Message] = field(default_factory=dict[str, Message])
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
 
+    parts = 2
     finds_lost = False
     rates = teams.RATES
     windows: Windows = field(
@@ -179,14 +189,19 @@ class TeamsInMemory:
         return f"@{number}/"
 
     def payload(self, text: str, *, status: str = "", buttons: bool = False) -> JsonObject:
-        activity = {"text": text, "attachments": [BUTTON] if buttons else []}
-        told: Json = {"activity": activity, "final": status == "active"}
-        if status:
-            told |= {"status": status, "stream": {"informative": "Looking", "text": text}}
-        return told
+        card = {"attachments": [{"words": text, "buttons": buttons}]}
+        if not status:
+            return cast("JsonObject", {"activity": card})
+        if status == "active":
+            below = {"attachments": [{"words": "", "buttons": buttons}]}
+            told: Json = {"activity": {"text": text}, "more": below, "final": True}
+        else:
+            told = {"activity": card, "stream": {"informative": "Looking", "text": text}}
+        return {**told, "status": status}
 
-    def wished(self, payload: JsonObject) -> tuple[str, bool]:
-        return _shown(cast("Json", payload["activity"])).seen
+    def wished(self, payload: JsonObject) -> list[tuple[str, bool]]:
+        parts = [payload[name] for name in ("activity", "more") if name in payload]
+        return [_shown(cast("Json", one)).seen for one in parts]
 
     def do(self, call: ApiCall) -> Took | Never:
         told = cast("Json", call.arguments)
@@ -194,9 +209,9 @@ class TeamsInMemory:
         match call.method:
             case "conversations.create":
                 return Took(answer={"conversation": f"a:{told['user']}"})
-            case "activities.send":
+            case "activities.send" | "more.send":
                 return self._made(_shown(activity))
-            case "activities.update":
+            case "activities.update" | "more.update":
                 return self._updated(self.messages[told["message"]], activity)
             case "stream.begin":
                 if any(one.is_open for one in self.messages.values()):
@@ -226,7 +241,7 @@ class TeamsInMemory:
         is_end = info["streamType"] == "final"
         if not is_end and info["streamSequence"] <= message.sequence:
             return Took(answer={"id": ""})  # out of order: not refused, and not shown
-        text = "" if info["streamType"] == "informative" else activity["text"]
+        text = "" if info["streamType"] == "informative" else _shown(activity).text
         if not text.startswith(message.text):
             return Never(code="ContentStreamNotAllowed")
         message.text, message.is_open = text, not is_end
@@ -240,4 +255,9 @@ def _added(told: Json) -> str:
 
 
 def _shown(activity: Json) -> Message:
-    return Message(text=activity["text"], has_buttons=BUTTON in activity.get("attachments", ()))
+    """Return what people see of an activity: Teams makes two of one with words and a card."""
+    cards = activity.get("attachments")
+    assert not (cards and "text" in activity)
+    if cards:
+        return Message(text=cards[0]["words"], has_buttons=cards[0]["buttons"])
+    return Message(text=activity["text"])

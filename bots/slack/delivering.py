@@ -1,8 +1,9 @@
 """From what Slack has of a message to what is wished of it, one call at a time: pure.
 
 What Slack has is plain JSON: ``channel`` and ``ts`` once it is there, ``shown`` (a digest of what
-stands there), ``status``; while it streams ``stream`` with what was said so far. ``posting`` is the
-mark of a message whose acknowledgement never came, until it has been looked for.
+stands there), ``status``; while it streams ``stream`` with what was said so far, ``unsure`` until
+the last of it is acknowledged. ``posting`` is the mark of a message whose acknowledgement never
+came, until it has been looked for.
 """
 
 import hashlib
@@ -246,8 +247,9 @@ def _stream(parcel: Parcel, *, channel: str) -> ApiCall | None:
     where: dict[str, Json] = {"channel": channel, "ts": parcel.sent["ts"]}
     stream = _object(wish.get("stream"))
     text, heard = str(stream.get("text", "")), str(said.get("said", ""))
-    if not stream or not text.startswith(heard):
-        # What was said is not how it begins any more: it is ended, and edited from now on.
+    if not stream or not text.startswith(heard) or "unsure" in said:
+        # What was said is not how it begins any more, or may stand there already: said again, it
+        # would stand there twice. The stream is ended, and edited from now on.
         left = _chunks({**_at_rest(stream, status="complete"), "text": ""}, said=said)
         return _call("chat.stopStream", {**where, **({"chunks": left} if left else {})})
     is_last = wish.get("status") != "processing" and len(text) - len(heard) <= _LONGEST_CHUNK
@@ -257,7 +259,8 @@ def _stream(parcel: Parcel, *, channel: str) -> ApiCall | None:
     with_chunks: dict[str, Json] = {**where, **({"chunks": chunks} if chunks else {})}
     if not is_last:
         use = ("stream", parcel.wish.key)
-        return _call("chat.appendStream", with_chunks, use) if chunks else None
+        before: JsonObject = {"stream": {**said, "unsure": True}}
+        return _call("chat.appendStream", with_chunks, use, before=before) if chunks else None
     if wish.get("final"):
         with_chunks["blocks"] = stream.get("blocks", [])
     return _call("chat.stopStream", {**with_chunks, "session_status": wish.get("status", "active")})

@@ -23,8 +23,9 @@ class Shown:
 class Waiting:
     """Somebody who waits at a screen."""
 
-    def __init__(self) -> None:
-        """Wait for nothing yet."""
+    def __init__(self, *, seconds: float) -> None:
+        """Take how long they wait at most."""
+        self._seconds = seconds
         self._shown: asyncio.Future[Shown] = asyncio.get_running_loop().create_future()
 
     def show(self, shown: Shown) -> bool:
@@ -34,10 +35,10 @@ class Waiting:
         self._shown.set_result(shown)
         return True
 
-    async def shown(self, *, seconds: float = WAIT_SECONDS) -> Shown | None:
+    async def shown(self) -> Shown | None:
         """Return what they are to see; None where it is not known in time."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._seconds):
                 return await self._shown
         except TimeoutError:
             return None
@@ -50,19 +51,23 @@ class Answers:
     it stands; what would have been shown is told in a message.
     """
 
-    def __init__(self) -> None:
-        """Nobody waits yet."""
+    def __init__(self, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        """Take how long somebody waits at most."""
+        self._wait_seconds = wait_seconds
         self._waiting: dict[str, Waiting] = {}
 
     @contextmanager
     def expected(self, trigger: str) -> Generator[Waiting]:
-        """Have somebody wait until the block is left; ``trigger`` names what they did."""
-        waiting = Waiting()
-        self._waiting[trigger] = waiting
+        """Have somebody wait until the block is left; ``trigger`` names what they did.
+
+        Where it arrives again meanwhile, the first keeps waiting, and only they are shown anything.
+        """
+        waiting = Waiting(seconds=self._wait_seconds)
+        is_first = self._waiting.setdefault(trigger, waiting) is waiting
         try:
             yield waiting
         finally:
-            if self._waiting.get(trigger) is waiting:
+            if is_first:
                 del self._waiting[trigger]
 
     async def open(self, workspace: str, trigger: str, form: JsonObject) -> bool:

@@ -1,5 +1,6 @@
 """Teams' way in: what Microsoft has signed is kept, and whoever clicked is answered at once."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -11,12 +12,13 @@ from bots.arrivals import Click, Submission
 from bots.mistakes import mistakes
 from bots.teams.answers import Answers, Shown
 from bots.teams.listeners import Listener
-from bots.teams.looking import Looking, card_of
+from bots.teams.looking import card_of
 from bots.teams.payloads import Activity
-from bots.teams.reading import TeamsReading, activity_of, look, read
+from bots.teams.reading import TeamsReading, activity_of, is_personal, look, read
 from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace
-from core.errors import InvalidInput, Refused
+from core.domain.ids import TenantId
+from core.errors import InvalidInput, Refused, Unavailable
 
 MESSAGES_PATH: Final = "/api/messages"
 
@@ -25,7 +27,10 @@ _SAY: Final = "application/vnd.microsoft.activity.message"
 _ERROR: Final = "application/vnd.microsoft.error"
 _ASKED: Final = "Asked. The answer comes in your own chat with me."
 _TAKEN: Final = "Taken. What comes of it shows here in a moment."
+_DONE: Final = "Done. What comes of it is told here."
 _INVOKE: Final = "invoke"
+# After a click has waited as well, Teams would wait little longer.
+_LOOK_SECONDS: Final = 3.0
 _EXECUTE: Final = "adaptiveCard/action"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -39,11 +44,26 @@ class KnownWorkspaces(Protocol):
         ...
 
 
+class Views(Protocol):
+    """What a question's card looks like to one person."""
+
+    async def card(
+        self, tenant_id: TenantId, *, workspace: str, user: str, channel: str, value: str
+    ) -> JsonObject:
+        """Return the Adaptive Card of a question as this account sees it.
+
+        Raises:
+            Refused: the card that all see is theirs, too.
+            Unavailable: ``teams_unavailable``: nobody can say who they are.
+        """
+        ...
+
+
 class TeamsEvents:
     """Answers activities whose sender was checked: each has its inbox row before that."""
 
     def __init__(
-        self, *, workspaces: KnownWorkspaces, listener: Listener, answers: Answers, looking: Looking
+        self, *, workspaces: KnownWorkspaces, listener: Listener, answers: Answers, looking: Views
     ) -> None:
         """Take whose tenants there are, who keeps what arrives, and who shows what comes of it."""
         self._workspaces = workspaces
@@ -104,26 +124,31 @@ class TeamsEvents:
         if activity.name != _EXECUTE:
             return _said(activity, _ASKED if shown else _TAKEN)
         card = await self._seen(workspace, activity, value=_carried(row))
-        return _executed(card) if card else _said(activity, _TAKEN)
+        return _executed(card) if card else _said(activity, _DONE if shown else _TAKEN)
 
     async def _seen(
         self, workspace: Workspace, activity: Activity, *, value: str
     ) -> JsonObject | None:
-        """Return somebody's own view of a question's card; None: what all see is theirs, too."""
+        """Return somebody's own view of a question's card; None: what all see is theirs, too.
+
+        That is so as well where nobody can say now who they are: what they did is kept already.
+        """
         conversation = activity.conversation.id.partition(";")[0]
         user = activity.sender.aad
-        channel = conversation if activity.conversation.kind in {"channel", "groupChat"} else ""
         try:
-            return await self._looking.card(
-                workspace.tenant_id,
-                workspace=workspace.workspace,
-                user=user,
-                channel=channel or f"@{user}",
-                value=value,
-            )
-        except Refused as refused:
-            _log.info("teams.not_shown", code=refused.code)
-            return None
+            async with asyncio.timeout(_LOOK_SECONDS):
+                return await self._looking.card(
+                    workspace.tenant_id,
+                    workspace=workspace.workspace,
+                    user=user,
+                    channel=f"@{user}" if is_personal(activity) else conversation,
+                    value=value,
+                )
+        except (Refused, Unavailable) as error:
+            _log.info("teams.not_shown", code=error.code)
+        except TimeoutError:
+            _log.info("teams.not_shown", code="teams_unavailable")
+        return None
 
 
 def _mistakes(row: TeamsReading) -> Mapping[str, str]:
@@ -152,9 +177,10 @@ def _opened(activity: Activity, form: JsonObject) -> Response:
 
 def _noted(activity: Activity, note: JsonObject) -> Response:
     """Show a note: as a card where it is one with something to press, else as a line of text."""
-    if activity.name == _EXECUTE and note.get("shows_card"):
-        return _executed(card_of(note))
     told = note["activity"]
+    if note.get("shows_card"):
+        title = str(told.get("summary", "")) if isinstance(told, Mapping) else ""
+        return _opened(activity, {"card": card_of(note), "title": title})
     words = told.get("summary") or told.get("text") if isinstance(told, Mapping) else ""
     return _said(activity, str(words))
 

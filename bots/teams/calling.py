@@ -8,6 +8,7 @@ from bots.outbox import ApiCall, Later, Never, Outcome, Took
 from bots.teams.delivering import (
     CONVERSATION_GONE,
     MESSAGE_GONE,
+    NO_REFERENCE,
     STREAM_FULL,
     STREAM_OVER,
     is_closed,
@@ -73,7 +74,7 @@ class Caller:
                 return Never(code="workspace_left")
             known = await self._known(parcel)
             if known is None:
-                return Never(code="no_reference")
+                return Never(code=NO_REFERENCE)
             outcome = await self._called(parcel, call, known=known)
             if isinstance(outcome, Never) and outcome.code == CONVERSATION_GONE:
                 await self._forget(known, place=parcel.wish.place)

@@ -74,6 +74,13 @@ class Conversations:
         )
         return found[0].mri if found else ""
 
+    async def forget_person(self, tenant_id: TenantId, *, workspace: str, user: str) -> None:
+        """Forget where somebody is reached: somebody else is there."""
+        self._noted.clear()
+        await self._stored.forget(
+            tenant_id, surface=Surface.TEAMS, workspace=workspace, address=f"@{user}/"
+        )
+
     async def _note_person(self, arrival: Arrival, seen: Seen) -> None:
         """Keep somebody's own id of Teams', and their own chat with us once they were in it."""
         address, conversation = f"@{seen.user}/", seen.conversation

@@ -34,6 +34,7 @@ RATES: Final[Mapping[str, Rate]] = {
 }
 
 CONVERSATION_GONE: Final = "ConversationNotFound"
+NO_REFERENCE: Final = "no_reference"
 MESSAGE_GONE: Final = "message_gone"
 STREAM_FULL: Final = "stream_full"
 STREAM_OVER: Final = "stream_over"
@@ -50,7 +51,7 @@ _CLOSED: Final = frozenset(
         "ConversationBlockedByUser",
         "MessageWritesBlocked",
         "not_installed",
-        "no_reference",
+        NO_REFERENCE,
         "workspace_left",
     }
 )
@@ -63,6 +64,8 @@ def is_closed(code: str) -> bool:
 
 def next_call(parcel: Parcel) -> ApiCall | None:
     """Return the next call; None where the message is as wished."""
+    if "dropped" in parcel.sent:
+        return None
     conversation = _conversation(parcel)
     if conversation is None:
         user = parcel.wish.place.address.partition("/")[0].removeprefix("@")
@@ -136,7 +139,9 @@ def _after_end(parcel: Parcel) -> JsonObject:
 def _after_refused(parcel: Parcel, call: ApiCall, *, code: str) -> JsonObject | None:
     sent = dict(parcel.sent)
     if code in _CLOSED:
-        return None
+        # Nobody was ever seen there: who has not met the agent is told nothing by it.
+        is_missed = code != NO_REFERENCE or parcel.wish.kind is not Kind.PRIVATE
+        return None if is_missed else {**sent, "dropped": True}
     if code == CONVERSATION_GONE:
         return _elsewhere(sent) if call.method != "conversations.create" else None
     if call.method == "stream.begin":

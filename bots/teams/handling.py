@@ -107,23 +107,19 @@ class TeamsHandling:
         if kind != "run":
             _log.info("teams.rated_nothing", tenant_id=str(arrival.tenant_id))
             return None
-        user, ids = told.seen.user, {"r": rest.partition(":")[0]}
+        seen, ids = told.seen, {"r": rest.partition(":")[0]}
+        channel = f"@{seen.user}" if seen.is_personal else seen.conversation
+        # No trigger: below its own thumbs Teams shows nothing of ours.
         if not rated.good:
             return Submission(
-                user=user,
+                user=seen.user,
                 form=actions.FEEDBACK_FORM,
                 carried=actions.carried(ids),
                 fields={actions.REASON: rated.reason},
-                trigger=arrival.external_id,
+                channel=channel,
             )
         value = actions.carried({**ids, "v": actions.UP})
-        return Click(
-            user=user,
-            action=actions.FEEDBACK,
-            value=value,
-            channel=f"@{user}",
-            trigger=arrival.external_id,
-        )
+        return Click(user=seen.user, action=actions.FEEDBACK, value=value, channel=channel)
 
     async def _greet(self, arrival: Arrival, seen: Seen) -> None:
         """Say in somebody's own chat what can be asked; once for each time the app came there."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bots.arrivals import Click, Command, Deed, Message, Shortcut
+from bots.arrivals import Deed, Home
 from bots.linking import Linking
 from bots.profiles import Remembered
 from bots.teams.wire import Reference, Wire, WireRefused, WireUnreachable
@@ -56,6 +56,10 @@ class References(Protocol):
         """Return Teams' own id of somebody; empty where nobody has seen them."""
         ...
 
+    async def forget_person(self, tenant_id: TenantId, *, workspace: str, user: str) -> None:
+        """Forget where somebody is reached: somebody else is there."""
+        ...
+
 
 class _Member(BaseModel):
     """A member as Teams tells of one. What is not said counts against the account."""
@@ -66,7 +70,7 @@ class _Member(BaseModel):
     aad: str = Field(default="", alias="aadObjectId")
     object: str = Field(default="", alias="objectId")
     name: str = ""
-    role: str | None = Field(default=None, alias="userRole")
+    role: str = Field(default="", alias="userRole")
     principal_name: str = Field(default="", alias="userPrincipalName")
     tenant: str = Field(default="", alias="tenantId")
 
@@ -84,14 +88,13 @@ def profile_of(member: JsonObject) -> Profile | None:
         return None
     name, upn = told.name, told.principal_name.strip().lower()
     is_external = _EXTERNAL in upn
-    role = (told.role or "").lower()
     return Profile(
         user=(told.aad or told.object).lower(),
         tenant=told.tenant.lower(),
         name=name or upn or told.id,
         email=upn if "@" in upn and not is_external and len(upn) <= _LONGEST else None,
         is_bot=told.id.startswith(_BOT),
-        is_guest=is_external or (told.role is not None and role not in _MEMBER),
+        is_guest=is_external or told.role.lower() not in _MEMBER,
     )
 
 
@@ -101,7 +104,7 @@ def objection(profile: Profile | None, *, workspace: str) -> str | None:
         return "account_unknown"
     if profile.is_bot:
         return "account_is_bot"
-    if profile.tenant and profile.tenant != workspace:
+    if profile.tenant != workspace:
         return "account_outside"
     return "account_guest" if profile.is_guest else None
 
@@ -126,9 +129,10 @@ class TeamsPeople:
                 ``account_unknown``: they have no rights, and are offered none.
             Unavailable: ``teams_unavailable``: nobody can say who they are.
         """
-        has_place = isinstance(deed, Message | Click | Command | Shortcut)
-        channel = deed.channel if has_place else f"@{deed.user}"
-        return await self.at(tenant_id, workspace=workspace, user=deed.user, channel=channel)
+        channel = "" if isinstance(deed, Home) else deed.channel
+        return await self.at(
+            tenant_id, workspace=workspace, user=deed.user, channel=channel or f"@{deed.user}"
+        )
 
     async def at(self, tenant_id: TenantId, *, workspace: str, user: str, channel: str) -> Visitor:
         """Return who an account is that was seen in a conversation; as ``who``."""
@@ -138,6 +142,9 @@ class TeamsPeople:
             account=account,
             ask=lambda: self._asked(tenant_id, account=account, channel=channel),
         )
+        if profile is None:
+            # Noted before anybody was asked; what is theirs would be told there.
+            await self._references.forget_person(tenant_id, workspace=workspace, user=user)
         code = objection(profile, workspace=workspace)
         if code is not None or profile is None:
             raise Forbidden(code or "account_unknown")

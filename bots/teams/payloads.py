@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 from core.domain.canonical import storable
 
@@ -98,6 +105,15 @@ class Activity(_Part):
     action: _MaybeId = ""
     members_added: tuple[Who, ...] = Field(default=(), alias="membersAdded")
     value: JsonValue = None
+
+    @model_validator(mode="after")
+    def _names_one_tenant(self) -> Self:
+        """Refuse what says two things of whose it is: either would be a guess."""
+        named = {self.channel_data.tenant.id, self.conversation.tenant} - {""}
+        if len(named) > 1:
+            message = "it names two tenants"
+            raise ValueError(message)
+        return self
 
     @property
     def tenant(self) -> str:

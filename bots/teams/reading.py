@@ -33,6 +33,8 @@ _FORMS: Final = frozenset(
 _COMMANDS: Final = frozenset({"runs", "approvals", "tools", "help"})
 _CHANNEL: Final = "channel"
 _PERSONAL: Final = "personal"
+# How the ids of channels and group chats begin: not every activity says which it is from.
+_SHARED: Final = "19:"
 _THREAD: Final = ";messageid="
 _AT: Final = re.compile(r"<at(?:\s[^>]{0,300})?>(.{0,300}?)</at>", re.DOTALL | re.IGNORECASE)
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,20})[^<>]{0,3000}>")
@@ -115,7 +117,7 @@ def _message(activity: Activity) -> TeamsReading | None:
     ours = _mention_of_us(activity)
     text = plain_text(activity.text, ours=ours)
     channel, thread = _address(activity)
-    if _is_personal(activity) or ours:
+    if is_personal(activity) or ours:
         command = text.lower()
         if command in _COMMANDS:
             return _row(activity, Command(user=activity.sender.aad, text=command, channel=channel))
@@ -124,7 +126,7 @@ def _message(activity: Activity) -> TeamsReading | None:
     message = Message(
         user=activity.sender.aad, channel=channel, ts=activity.id, thread=thread, text=text
     )
-    is_addressed = _is_personal(activity) or bool(ours)
+    is_addressed = is_personal(activity) or bool(ours)
     return _row(activity, message, thread=None if is_addressed else f"{channel}/{thread}")
 
 
@@ -136,9 +138,11 @@ def _executed(activity: Activity) -> TeamsReading | None:
 def _deed(activity: Activity, verb: str, data: dict[str, str]) -> Deed:
     value, user = data.pop(IDS, ""), activity.sender.aad
     trigger = external_id(activity)
-    if verb in _FORMS:
-        return Submission(user=user, form=verb, carried=value, fields=data, trigger=trigger)
     channel, thread = _address(activity)
+    if verb in _FORMS:
+        return Submission(
+            user=user, form=verb, carried=value, fields=data, channel=channel, trigger=trigger
+        )
     return Click(
         user=user,
         action=verb,
@@ -244,17 +248,19 @@ def _seen(activity: Activity) -> Seen:
         conversation=activity.conversation.id.partition(_THREAD)[0],
         user=activity.sender.aad,
         mri=activity.sender.id,
-        is_personal=_is_personal(activity),
+        is_personal=is_personal(activity),
     )
 
 
-def _is_personal(activity: Activity) -> bool:
-    return activity.conversation.kind in {_PERSONAL, ""}
+def is_personal(activity: Activity) -> bool:
+    """Return whether it happened where nobody reads it but its sender and us."""
+    where = activity.conversation
+    return where.kind == _PERSONAL or (not where.kind and not where.id.startswith(_SHARED))
 
 
 def _address(activity: Activity) -> tuple[str, str]:
     """Return a conversation and its thread; somebody's own chat with us is named by them."""
-    if _is_personal(activity):
+    if is_personal(activity):
         return f"@{activity.sender.aad}", ""
     conversation, _, thread = activity.conversation.id.partition(_THREAD)
     if activity.conversation.kind == _CHANNEL:

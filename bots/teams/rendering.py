@@ -40,7 +40,7 @@ class TeamsRendering:
             case Stage.WAITING:
                 return {**told, "activity": messages.run_card(view), "final": False}
             case _ if view.answered_below:
-                return {**told, "activity": messages.closed_card(view), "final": True}
+                return {**told, "activity": messages.closed_card(view), "final": False}
             case Stage.DONE | Stage.STOPPED:
                 below = messages.closing(view)
                 more: JsonObject = {"more": below} if below else {}

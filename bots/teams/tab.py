@@ -15,10 +15,13 @@ from bots.views import HomeView
 from core.domain.account import Account, Shown
 from core.domain.ids import TenantId
 from core.domain.principal import Caller, Principal, Tenant, scopes_held
-from core.errors import SallyportError, Unauthenticated
+from core.domain.upstream import ActsAt
+from core.errors import Forbidden, SallyportError, Unauthenticated
 
 VIEW_PATH: Final = f"{TAB_PATH}/view"
 LINK_PATH: Final = f"{TAB_PATH}/link"
+ACT_PATH: Final = f"{TAB_PATH}/act"
+"""Begins where the agent is let act as somebody at an upstream server, whose name follows."""
 
 VIA: Final = "teams"
 
@@ -72,6 +75,35 @@ class Homes(Protocol):
         ...
 
 
+class Acting(Protocol):
+    """The upstream servers at which the agent can act as somebody; see ``core.acting``."""
+
+    async def listed(self, person: Principal) -> Sequence[ActsAt]:
+        """Return the servers at which tools act as the person."""
+        ...
+
+    async def begin(
+        self, person: Principal, *, account: Account, assertion: str, upstream: str
+    ) -> None:
+        """Let the agent act as somebody, by the token that Teams gave the tab for them.
+
+        Raises:
+            NotFound: ``upstream_not_connected``.
+            Forbidden: ``acting_consent_needed``, ``acting_ended``, ``acting_refused``,
+                ``acting_not_set_up``.
+            Unavailable: ``provider_unavailable``.
+        """
+        ...
+
+    async def end(self, person: Principal, *, upstream: str) -> None:
+        """Let the agent act as somebody no more.
+
+        Raises:
+            NotFound: ``upstream_not_connected``.
+        """
+        ...
+
+
 class Companies(Protocol):
     """The companies that there are."""
 
@@ -105,6 +137,7 @@ def tab_routes(
     *,
     links: Links,
     homes: Homes,
+    acting: Acting,
     companies: Companies,
     pages: TabPages,
     pages_url: str,
@@ -115,12 +148,21 @@ def tab_routes(
     whoever is there: no cookie counts, so that no other site can ask in their name.
     """
     tab = _Tab(
-        tokens, links=links, homes=homes, companies=companies, pages=pages, pages_url=pages_url
+        tokens,
+        links=links,
+        homes=homes,
+        acting=acting,
+        companies=companies,
+        pages=pages,
+        pages_url=pages_url,
     )
+    act = f"{ACT_PATH}/{{upstream}}"
     return (
         Route(TAB_PATH, tab.page, methods=["GET"]),
         Route(VIEW_PATH, tab.asked(tab.view), methods=["GET"]),
         Route(LINK_PATH, tab.asked(tab.link), methods=["POST"]),
+        Route(act, tab.asked(tab.acts), methods=["POST"]),
+        Route(act, tab.asked(tab.acts_no_more), methods=["DELETE"]),
     )
 
 
@@ -131,6 +173,7 @@ class _Tab:
         *,
         links: Links,
         homes: Homes,
+        acting: Acting,
         companies: Companies,
         pages: TabPages,
         pages_url: str,
@@ -138,6 +181,7 @@ class _Tab:
         self._tokens = tokens
         self._links = links
         self._homes = homes
+        self._acting = acting
         self._companies = companies
         self._pages = pages
         self._pages_url = pages_url
@@ -154,13 +198,13 @@ class _Tab:
         )
 
     def asked(
-        self, answering: Callable[[AtTheTab], Awaitable[Response]]
+        self, answering: Callable[[AtTheTab, Request], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Have whoever has a token answered, and whatever goes wrong shown as a page."""
 
         async def answered(request: Request) -> Response:
             try:
-                return await answering(await self._tokens.who(_token(request)))
+                return await answering(await self._tokens.who(_token(request)), request)
             except SallyportError as error:
                 page = self._pages.error(error)
                 if isinstance(error, Unauthenticated):
@@ -169,7 +213,7 @@ class _Tab:
 
         return answered
 
-    async def view(self, visitor: AtTheTab) -> Response:
+    async def view(self, visitor: AtTheTab, _request: Request) -> Response:
         """Return what is somebody's, or how they come to be somebody here."""
         tenant_id = visitor.workspace.tenant_id
         person = await self._links.person(tenant_id, account=visitor.account)
@@ -181,9 +225,39 @@ class _Tab:
         company = await self._companies.tenant(tenant_id)
         caller = Caller(principal=person, scopes=scopes_held(person), via=VIA)
         home = await self._homes.home(caller, company=company.name)
-        return self._pages.page("teams_tab_home.html", home=home, view_path=VIEW_PATH)
+        return self._pages.page(
+            "teams_tab_home.html",
+            home=home,
+            acts_at=await self._acting.listed(person),
+            act_path=ACT_PATH,
+            view_path=VIEW_PATH,
+        )
 
-    async def link(self, visitor: AtTheTab) -> Response:
+    async def acts(self, visitor: AtTheTab, request: Request) -> Response:
+        """Let the agent act as whoever is there, by the token that they have shown."""
+        person = await self._person(visitor)
+        await self._acting.begin(
+            person,
+            account=visitor.account,
+            assertion=_token(request),
+            upstream=request.path_params["upstream"],
+        )
+        return await self.view(visitor, request)
+
+    async def acts_no_more(self, visitor: AtTheTab, request: Request) -> Response:
+        """Let the agent act as them no more."""
+        person = await self._person(visitor)
+        await self._acting.end(person, upstream=request.path_params["upstream"])
+        return await self.view(visitor, request)
+
+    async def _person(self, visitor: AtTheTab) -> Principal:
+        tenant_id = visitor.workspace.tenant_id
+        person = await self._links.person(tenant_id, account=visitor.account)
+        if person is None:
+            raise Forbidden("account_not_linked")
+        return person
+
+    async def link(self, visitor: AtTheTab, _request: Request) -> Response:
         """Return a link by which somebody says, signed in, that the account is theirs."""
         offered = await self._links.offer(
             visitor.workspace.tenant_id, account=visitor.account, shown=visitor.shown

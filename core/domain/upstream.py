@@ -121,7 +121,11 @@ class PinnedTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """That a tenant uses an upstream, and with which credential; ``revision`` tells renewals."""
+    """That a tenant uses an upstream, and with which credential; ``revision`` tells renewals.
+
+    Where there is an ``entra_scope``, each call goes out with a token of that scope, got from Entra
+    for the person it is made for, and the credential serves to look at the tools alone.
+    """
 
     tenant_id: TenantId
     upstream: str
@@ -129,6 +133,15 @@ class Connection:
     revision: int
     connected_by: str
     connected_at: datetime
+    entra_scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActsAt:
+    """A server at which the agent can act as somebody, and whether it may."""
+
+    upstream: str
+    may: bool
 
 
 def tool_name(upstream: str, *, theirs: str) -> str | None:

@@ -21,6 +21,7 @@ def connection_of(row: _AnyRow) -> Connection:
         revision=row.revision,
         connected_by=row.connected_by,
         connected_at=row.connected_at,
+        entra_scope=row.entra_scope,
     )
 
 

@@ -14,6 +14,7 @@ upstreams = Table(
     Column("revision", Integer(), nullable=False, server_default=FetchedValue()),
     Column("connected_by", Text(), nullable=False),
     Column("connected_at", Moment, nullable=False, server_default=FetchedValue()),
+    Column("entra_scope", Text()),
 )
 
 upstream_tools = Table(

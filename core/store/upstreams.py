@@ -50,6 +50,28 @@ class StoredUpstreams:
             ).one()
         return connection_of(row)
 
+    async def act_as_person(
+        self, tenant_id: TenantId, *, upstream: str, scope: str | None
+    ) -> Connection:
+        """Have calls carry their person's own token of a scope; None: the company's credential.
+
+        What people have let the agent do there under another scope is over.
+
+        Raises:
+            NotFound: ``upstream_not_connected``.
+        """
+        query = (
+            update(upstreams)
+            .where(upstreams.c.tenant_id == tenant_id, upstreams.c.name == upstream)
+            .values(entra_scope=scope, revision=upstreams.c.revision + 1)
+            .returning(*upstreams.c)
+        )
+        async with self._database.for_tenant(tenant_id) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("upstream_not_connected", upstream=upstream)
+        return connection_of(row)
+
     async def disconnect(self, tenant_id: TenantId, *, upstream: str) -> None:
         """Forget the connection and all that was accepted of it.
 

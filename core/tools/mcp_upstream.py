@@ -13,19 +13,25 @@ import structlog
 
 from core.domain.canonical import Json, JsonObject, canonical_json
 from core.domain.eraser import LOG_KEY, Eraser
-from core.domain.ids import TenantId
+from core.domain.ids import PrincipalId, TenantId
 from core.domain.permit import PermittedCall
 from core.domain.tool import Change, Failed, Preview, Succeeded, Tool, ToolCall, ToolResult
 from core.domain.upstream import GRACE_SECONDS, UNSTRUCTURED, Sighting, upstream_of
 from core.domain.upstream import Connection as Connected
 from core.egress import Egress
-from core.errors import Forbidden, InvalidInput, Misconfigured, Refused, SallyportError, ToolFailed
+from core.errors import (
+    Forbidden,
+    InvalidInput,
+    Refused,
+    SallyportError,
+    ToolFailed,
+)
 from core.ports import Clock
 from core.tools.faults import schema_fault, unstorable, validator_of
 from core.tools.handing_out import failed_erased
 from core.tools.mcp_allowed import AllowedUpstream, private_hosts
 from core.tools.mcp_breaker import NotSent
-from core.vault import Vault
+from core.tools.mcp_secrets import UpstreamSecrets
 from core.words import sentence_of
 
 if TYPE_CHECKING:
@@ -46,7 +52,7 @@ _UNCERTAIN = frozenset(
 )
 """Faults of a call that was sent, after which nobody here knows what it has done."""
 
-_Key = tuple[TenantId, str, int, bytes]
+_Key = tuple[TenantId, str, PrincipalId | None, int, bytes]
 """Whose session with what it is, of which connection and under which credential, as a digest."""
 
 
@@ -79,13 +85,13 @@ class UpstreamTools:
         allowed: Mapping[str, AllowedUpstream],
         *,
         records: UpstreamRecords,
-        vault: Vault,
+        secrets: UpstreamSecrets,
         clock: Clock,
     ) -> None:
-        """Take the operator's list, and where connections and credentials are kept."""
+        """Take the operator's list, and where connections and what they go with are kept."""
         self.allowed = allowed
         self._records = records
-        self._vault = vault
+        self._secrets = secrets
         # One each: what the operator lets be private is for that server alone to be reached at.
         self._egresses = {
             name: Egress(allow_private=private_hosts(one)) for name, one in allowed.items()
@@ -199,12 +205,14 @@ class UpstreamTools:
             Forbidden: ``credential_expired``.
             ToolFailed: the server could not be asked; ``credential_unreadable``.
         """
-        actor, _ = await self._actor(tenant_id, upstream=upstream)
+        actor, _ = await self._actor(tenant_id, upstream=upstream, person=None)
         await actor.look()
 
     async def _result(self, permitted: PermittedCall) -> ToolResult:
         tool, call = permitted.tool, permitted.call
-        actor, allowed = await self._actor(call.tenant_id, upstream=upstream_of(tool) or "")
+        actor, allowed = await self._actor(
+            call.tenant_id, upstream=upstream_of(tool) or "", person=call.requester.id
+        )
         with structlog.contextvars.bound_contextvars(**{LOG_KEY: actor.eraser}):
             told = await actor.call(
                 tool.name,
@@ -248,23 +256,25 @@ class UpstreamTools:
         return erased if returns.is_valid(dict(erased)) else None
 
     async def _actor(
-        self, tenant_id: TenantId, *, upstream: str
+        self, tenant_id: TenantId, *, upstream: str, person: PrincipalId | None
     ) -> "tuple[Actor, AllowedUpstream]":
         allowed = self.allowed.get(upstream)
         if allowed is None:
             raise NotSent.of(ToolFailed("upstream_not_allowed", upstream=upstream))
         connected = await self._records.connection(tenant_id, upstream=upstream)
+        if connected.entra_scope is None:
+            person = None
         # Looked at for each call: what was replaced, removed or has expired is so at once.
-        secret = await self._secret(connected)
+        secret = await self._secrets.of(connected, person=person)
         digest = hashlib.sha256(secret.encode()).digest() if secret is not None else b""
-        key: _Key = (tenant_id, upstream, connected.revision, digest)
+        key: _Key = (tenant_id, upstream, person, connected.revision, digest)
         actor = self._actors.get(key)
         if actor is None:
-            self._forget(tenant_id, upstream=upstream)
+            self._forget(key)
             eraser = Eraser(secret) if secret else Eraser()
 
             async def open_one() -> "Connection":
-                return await self._opened(connected, allowed=allowed, eraser=eraser)
+                return await self._opened(connected, allowed=allowed, eraser=eraser, person=person)
 
             from core.tools.mcp_actor import Actor  # noqa: PLC0415 - see above
 
@@ -273,25 +283,32 @@ class UpstreamTools:
             )
         return actor, allowed
 
-    def _forget(self, tenant_id: TenantId, *, upstream: str) -> None:
+    def _forget(self, newer: _Key) -> None:
         """Let go of sessions with an older credential, and of those that nobody uses."""
         for key, actor in list(self._actors.items()):
-            is_older = key[:2] == (tenant_id, upstream)
+            is_older = key[:3] == newer[:3]
             if is_older or (len(self._actors) >= _ACTORS and actor.is_idle):
                 actor.retire()
                 del self._actors[key]
 
     async def _opened(
-        self, connected: Connected, *, allowed: AllowedUpstream, eraser: Eraser
+        self,
+        connected: Connected,
+        *,
+        allowed: AllowedUpstream,
+        eraser: Eraser,
+        person: PrincipalId | None,
     ) -> "Connection":
         if self._group is None:
             raise ToolFailed("upstream_unreachable", upstream=allowed.name)
-        secret = await self._secret(connected)
+        secret = await self._secrets.of(connected, person=person)
         if secret:
             # It may have been replaced since the call was let in.
             eraser.learn(secret)
 
         async def on_seen(sightings: tuple[Sighting, ...]) -> None:
+            if person is not None:
+                return  # what one person is shown says nothing of what there is
             changed = await self._records.saw(
                 connected.tenant_id, upstream=allowed.name, sightings=sightings
             )
@@ -320,21 +337,6 @@ class UpstreamTools:
         self._owners.add(owner)
         owner.add_done_callback(self._owners.discard)
         return connection
-
-    async def _secret(self, connected: Connected) -> str | None:
-        if connected.credential is None:
-            return None
-        try:
-            return await self._vault.reveal(connected.tenant_id, ref=connected.credential)
-        except Misconfigured as error:
-            _log.error(
-                "credential.unreadable",
-                tenant_id=str(connected.tenant_id),
-                name=connected.upstream,
-                code=error.code,
-            )
-            unreadable = ToolFailed("credential_unreadable", name=connected.upstream)
-            raise NotSent.of(unreadable) from error
 
     def _validator(self, digest: str, *, kind: str, schema: JsonObject) -> jsonschema_rs.Validator:
         key = f"{kind}:{digest}"

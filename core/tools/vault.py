@@ -150,6 +150,17 @@ class StoredVault:
         found = await self._records.for_person(tenant_id, name=name, person=person)
         return self._opened(found, name=name)
 
+    async def reveal_own(self, tenant_id: TenantId, *, name: str, owner: PrincipalId) -> str:
+        """Return a person's secret of that name, what is ``RESERVED`` too; never the company's.
+
+        Raises:
+            NotFound: ``credential_missing``.
+            Forbidden: ``credential_expired``.
+            Misconfigured: ``master_key_unknown``, ``master_key_missing``.
+        """
+        ref = _ref(tenant_id, owner=owner, name=name)
+        return self._opened(await self._records.by_ref(tenant_id, ref=ref), name=name)
+
     async def remove(
         self, tenant_id: TenantId, *, name: str, owner: PrincipalId | None = None
     ) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import click
 from rich.text import Text
 
-from core.domain.chat import Surface
+from core.domain.chat import Surface, Workspace
 from core.errors import Misconfigured, SallyportError
 from core.store.confinement import confinement_of
 from core.words import sentence_of
@@ -35,6 +37,29 @@ class _Finding:
     check: str
     health: _Health
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spoken:
+    """How a surface is told of: ``there`` takes a number. No ``gone``: nobody leaves unasked."""
+
+    nowhere: str
+    there: str
+    gone: str = ""
+
+
+_SPOKEN: Final[Mapping[Surface, _Spoken]] = {
+    Surface.SLACK: _Spoken(
+        nowhere="It is set up, and the app is in no workspace yet. An admin opens /slack/install.",
+        gone="The app has left",
+        there="The app is in {} of Slack's workspaces",
+    ),
+    Surface.TEAMS: _Spoken(
+        nowhere="It is set up, and no Entra tenant is let in yet: sallyport teams allow.",
+        there="People of {} of Entra's tenants are let in",
+    ),
+}
+_ANONYMOUS = "Everybody is taken at their word: SALLYPORT_TEAMS_ANONYMOUS is for a playground."
 
 
 @click.command("doctor", help="Check this installation, and say what to do about it.")
@@ -89,8 +114,8 @@ async def _with_database(read: Settings, *, url: str) -> AsyncGenerator[_Finding
         yield await _tenancy(parts)
         yield _vault(parts)
         yield await _worker(parts)
-        if read.slack.is_on:
-            yield await _chat(parts)
+        async for finding in _chat(parts):
+            yield finding
     finally:
         await parts.database.close()
     try:
@@ -138,29 +163,42 @@ async def _worker(parts: Assembly) -> _Finding:
     return _Finding(check="worker", health=_Health.NOTE, detail=detail)
 
 
-async def _chat(parts: Assembly) -> _Finding:
+async def _chat(parts: Assembly) -> AsyncGenerator[_Finding]:
     """Look at every tenant's workspaces, and at what could not be handled or delivered."""
-    left: list[str] = []
-    there = dead = 0
+    surfaces = [
+        *((Surface.SLACK,) if parts.settings.slack.is_on else ()),
+        *((Surface.TEAMS,) if parts.settings.teams.is_on else ()),
+    ]
+    there: dict[Surface, list[Workspace]] = {surface: [] for surface in surfaces}
+    dead: Counter[str] = Counter()
     after = ""
-    while page := await parts.directory.tenants(after=after, limit=100):
+    while surfaces and (page := await parts.directory.tenants(after=after, limit=100)):
         for tenant in page:
-            found = await parts.chat_workspaces.of_tenant(tenant.id, surface=Surface.SLACK)
-            there += len(found)
-            left += [f"{one.name} ({one.state.value})" for one in found if not one.is_active]
-            dead += len(await parts.letters.dead_of(tenant.id, limit=_LETTERS))
+            for surface in surfaces:
+                there[surface] += await parts.chat_workspaces.of_tenant(tenant.id, surface=surface)
+            letters = await parts.letters.dead_of(tenant.id, limit=_LETTERS)
+            dead.update(one.place.surface for one in letters)
         after = page[-1].name
-    if not there:
-        detail = (
-            "Slack is set up, and the app is in no workspace yet. An admin opens /slack/install."
-        )
-        return _Finding(check="chat", health=_Health.NOTE, detail=detail)
-    if left or dead:
-        gone = f"The app has left {', '.join(left[:5])}. " if left else ""
+    for surface in surfaces:
+        yield _surface(surface, workspaces=there[surface], dead=dead[surface.value])
+    if parts.settings.teams.teams_anonymous:
+        yield _Finding(check="teams", health=_Health.NOTE, detail=_ANONYMOUS)
+
+
+def _surface(surface: Surface, *, workspaces: Sequence[Workspace], dead: int) -> _Finding:
+    spoken = _SPOKEN[surface]
+    active = [one for one in workspaces if one.is_active]
+    left = [f"{one.name} ({one.state.value})" for one in workspaces if one not in active]
+    has_left = bool(left and spoken.gone)
+    if has_left or dead:
+        gone = f"{spoken.gone} {', '.join(left[:5])}. " if has_left else ""
         lost = "Dead letters wait: see sallyport letters list." if dead else ""
-        return _Finding(check="chat", health=_Health.WRONG, detail=f"{gone}{lost}".strip())
-    detail = f"The app is in {there} of Slack's workspaces, and nothing is left undelivered."
-    return _Finding(check="chat", health=_Health.OK, detail=detail)
+        detail = f"{gone}{lost}".strip()
+        return _Finding(check=surface.value, health=_Health.WRONG, detail=detail)
+    if not active:
+        return _Finding(check=surface.value, health=_Health.NOTE, detail=spoken.nowhere)
+    detail = f"{spoken.there.format(len(active))}, and nothing is left undelivered."
+    return _Finding(check=surface.value, health=_Health.OK, detail=detail)
 
 
 def _model(read: Settings) -> _Finding:

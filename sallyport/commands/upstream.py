@@ -48,7 +48,8 @@ async def listed(tenant: str, email: str) -> Answer:
             "at",
             "connected by",
             "since",
-            rows=[[row[key] for key in ("name", "at", "by", "since")] for row in rows],
+            "acts as the person by",
+            rows=[[row[key] for key in ("name", "at", "by", "since", "scope")] for row in rows],
             none="The operator allows none. See SALLYPORT_UPSTREAMS.",
         ),
     )
@@ -166,6 +167,28 @@ async def set_terms(
     return _tools((found,), none="")
 
 
+@COMMAND.command("act-as-person")
+@_upstream_argument
+@tenant_option
+@as_option
+@click.option("--scope", help="Entra's: calls carry their person's own token of it.")
+@click.option("--off", is_flag=True, help="Calls carry the company's credential again.")
+@answering
+async def act_as_person(
+    upstream: str, tenant: str, email: str, scope: str | None, *, off: bool
+) -> Answer:
+    """Have a server's tools act as whoever they are called for, who says so in the tab in Teams."""
+    if off == (scope is not None):
+        raise click.UsageError("Give --scope, or --off.")
+    async with _acting(tenant, email) as (upstreams, caller):
+        await upstreams.act_as_person(caller, upstream=upstream, scope=scope)
+    whose = "the company's credential" if scope is None else f"their person's token of {scope}"
+    return Answer(
+        document={"name": upstream, "scope": scope},
+        shown=f"Calls of {upstream} carry {escape(whose)}.",
+    )
+
+
 @COMMAND.command("disconnect")
 @_upstream_argument
 @tenant_option
@@ -212,6 +235,7 @@ def _of_view(view: UpstreamView) -> dict[str, Json]:
         "allowed": view.allowed is not None,
         "by": view.connection.connected_by if view.connection else None,
         "since": since,
+        "scope": view.connection.entra_scope if view.connection else None,
     }
 
 

@@ -1,9 +1,11 @@
 """Teams from the command line: its app package, and the Entra tenants that are allowed."""
 
+import asyncio
 import json
 import zipfile
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.command_line import CommandLine, CommandLineHere
@@ -16,6 +18,16 @@ ENTRA = "0a5f2f0e-5a08-4a52-8d0e-3a4d6f1f0001"
 WORKSPACE = f"--workspace={ENTRA}"
 CHANNEL = "19:abc-DEF_1@thread.tacv2"
 PASSWORD = "planted-password"
+GIVEN_UP = """
+    INSERT INTO inbox (
+        tenant_id, id, surface, workspace, conversation, position, external_id, payload,
+        handled_at, attempts, error
+    )
+    SELECT
+        id, gen_random_uuid(), 'teams', 'w', '@somebody/', '1', 'event:1', '{}',
+        now(), 8, 'unknown_workspace'
+    FROM tenants WHERE name = 'globex'
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +117,48 @@ def test_a_playground_s_tenant_is_allowed_without_an_app(
     here = CommandLineHere(cli.data_dir, environment=environment)
     assert here.json("teams", "allow", ENTRA, ACME, CAROL)["app"] == ""
     here.json("teams", "leave", ACME, WORKSPACE)
+
+
+def looked_at(cli: CommandLine, *, code: int = 0) -> dict[str, str]:
+    """Return what doctor says of each thing; the last word on each."""
+    checks = cli.json("doctor", code=code)["checks"]
+    return {one["check"]: f"{one['status']}: {one['detail']}" for one in checks}
+
+
+def test_doctor_says_whether_somebody_is_let_in(cli: CommandLine, module_urls: Urls) -> None:
+    assert looked_at(cli)["teams"].startswith("note: It is set up, and no Entra tenant is let in")
+    cli.json("teams", "allow", ENTRA, ACME, CAROL)
+    assert looked_at(cli)["teams"].startswith("ok: People of 1 of Entra's tenants are let in")
+    cli.json("teams", "forget", ENTRA, ACME)
+    assert looked_at(cli)["teams"].startswith("note: It is set up, and no Entra tenant is let in")
+    cli.json("teams", "leave", ACME, WORKSPACE)
+    assert "slack" not in looked_at(cli)
+    without = CommandLineHere(cli.data_dir, environment=module_urls.settings)
+    assert "teams" not in looked_at(without)
+
+
+def test_doctor_says_on_which_surface_something_is_left_undone(
+    cli: CommandLine, module_urls: Urls
+) -> None:
+    asyncio.run(run_sql(module_urls, GIVEN_UP))
+    found = looked_at(cli, code=1)
+    asyncio.run(run_sql(module_urls, "DELETE FROM inbox"))
+    assert found["teams"] == "wrong: Dead letters wait: see sallyport letters list."
+    assert found["database"].startswith("ok")
+
+
+async def run_sql(urls: Urls, statement: str) -> None:
+    connection = await asyncpg.connect(urls.privileged)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def test_doctor_warns_of_a_playground(cli: CommandLine, module_urls: Urls) -> None:
+    environment = {**module_urls.settings, "SALLYPORT_TEAMS_ANONYMOUS": "1"}
+    here = CommandLineHere(cli.data_dir, environment=environment)
+    assert looked_at(here)["teams"].startswith("note: Everybody is taken at their word")
 
 
 def test_the_app_package_is_written_to_be_uploaded(cli: CommandLine, tmp_path: Path) -> None:

@@ -122,6 +122,21 @@ def test_only_an_admin_connects_and_only_what_is_allowed(cli: CommandLine) -> No
     assert error["code"] == "upstream_not_allowed"
 
 
+def test_an_admin_has_a_servers_tools_act_as_the_person_and_no_more(cli: CommandLine) -> None:
+    cli.run("upstream", "connect", "web", *CAROL)
+    act = ("upstream", "act-as-person", "web")
+    scope = "api://wiki/access_as_user"
+    assert cli.json(*act, *CAROL, "--scope", scope) == {"name": "web", "scope": scope}
+    (row,) = cli.json("upstream", "list", *CAROL)["items"]
+    assert row["scope"] == scope
+    error = cli.json(*act, *ALICE, "--off", code=1)["error"]
+    assert error["code"] == "missing_scope"
+    assert cli.json(*act, *CAROL, code=2)["error"]["code"] == "wrong_usage"
+    cli.run(*act, *CAROL, "--off")
+    (row,) = cli.json("upstream", "list", *CAROL)["items"]
+    assert row["scope"] is None
+
+
 def test_what_is_accepted_is_named_by_digest_or_all_of_it(cli: CommandLine) -> None:
     for wrong in ((), ("--digest=x", "--all-new")):
         error = cli.json("upstream", "accept", "web__add", *CAROL, *wrong, code=2)["error"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from bots.inbox import Inbox
 from core.domain.delivery import Arrival
@@ -19,6 +20,7 @@ from core.store.database import Database
 from sallyport.clock import SystemClock
 from tests.builders import make_person, make_tenant
 from tests.chat_platform import WORKSPACE, keep_workspace
+from tests.databases import Urls
 from tests.waiting import until
 
 
@@ -269,6 +271,33 @@ async def test_no_more_is_claimed_than_there_is_room_for_whatever_the_database_k
     )
     assert len(claimed) == 16
     assert all(one.urgent for one in claimed)
+
+
+async def test_what_waits_is_not_read_anew_for_each_that_is_claimed(
+    urls: Urls, admin: Principal
+) -> None:
+    # One connection: PostgreSQL's own figures are those of a session until it has handed them on.
+    database = Database(urls.app, pool_size=1)
+    inbox, records = inbox_on(database), StoredInbox(database)
+    waiting = [take(inbox, f"e{number:03}", conversation=str(number)) for number in range(400)]
+    await asyncio.gather(*waiting)
+    before = await rows_read(database)
+    now = SystemClock().now()
+    claimed = await records.claim(
+        admin.tenant_id, surface="slack", now=now, until=now + timedelta(seconds=90), limit=16
+    )
+    assert len(claimed) == 16
+    assert await rows_read(database) - before < 2 * 400
+    await database.close()
+
+
+async def rows_read(database: Database) -> int:
+    """Return how many entries of the inbox's indexes were read until now."""
+    async with database.without_tenant() as connection:
+        await connection.execute(text("select pg_stat_force_next_flush()"))
+    read = "select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'inbox'"
+    async with database.without_tenant() as connection:
+        return int((await connection.execute(text(read))).scalar_one() or 0)
 
 
 @pytest.mark.usefixtures("admin")

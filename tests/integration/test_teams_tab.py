@@ -110,6 +110,7 @@ async def tab(urls: Urls, tmp_path: Path) -> AsyncGenerator[Tab]:
                     resource=resource_of(APP, url=PUBLIC),
                 ),
                 links=parts.linking,
+                acting=parts.acting,
                 homes=Homes(world.app, tools=switching(parts), pages_url=PUBLIC),
                 companies=parts.people,
                 pages=Pages(),

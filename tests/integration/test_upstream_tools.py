@@ -19,6 +19,7 @@ from core.domain.principal import Principal
 from core.domain.tool import Failed, Risk, Succeeded, Tool, ToolResult
 from core.domain.upstream import Terms
 from core.errors import InvalidInput, Misconfigured, NotFound, SallyportError, ToolFailed
+from core.tools.mcp_secrets import UpstreamSecrets
 from core.tools.mcp_upstream import UpstreamTools
 from sallyport.clock import SystemClock
 from tests.nouns import TENANT, a_person
@@ -58,6 +59,13 @@ class OneSecret:
             raise NotFound("credential_missing", name=str(ref))
         del tenant_id
         return self.secret
+
+
+class NobodyActs:
+    """No tool acts as the person."""
+
+    async def token(self, tenant_id: TenantId, **_given: object) -> str:
+        raise NotImplementedError(tenant_id)
 
 
 class Turned:
@@ -117,7 +125,8 @@ class Room:
 @asynccontextmanager
 async def room_with(upstreams: Mapping[str, Mapping[str, Any]]) -> AsyncGenerator[Room]:
     records, vault, clock = Records(), OneSecret(), Turned()
-    tools = UpstreamTools(allowed(upstreams), records=records, vault=vault, clock=clock)
+    secrets = UpstreamSecrets(vault, persons=NobodyActs())
+    tools = UpstreamTools(allowed(upstreams), records=records, secrets=secrets, clock=clock)
     async with tools.open():
         yield Room(tools=tools, records=records, vault=vault, clock=clock)
 

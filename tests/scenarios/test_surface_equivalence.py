@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,16 @@ from core.domain.run import Run
 from core.store.tables import audit_records
 from tests.databases import Urls
 from tests.loopback import http_client
-from tests.scenarios.test_slack_story import has_button
-from tests.slack.office import Office, office_on
-from tests.slack.workspace import ALICE, BOB
+from tests.premises import Premises, premises_on
+from tests.slack import office as slack_office
+from tests.slack import web_api, workspace
+from tests.slack.workspace import Slack
+from tests.teams import connector, conversations
+from tests.teams import office as teams_office
+from tests.teams.connector import Connector
+from tests.teams.login import signing_in
 from tests.waiting import until
+from tests.world import Company, World
 
 Json = dict[str, Any]  # Any: what each surface answers
 
@@ -61,7 +68,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 _LASTED = re.compile(r'("(?:active|duration)_ms": )\d+')
-_SURFACE = re.compile(r'"(?:slack|mcp|api)"')
+_SURFACE = re.compile(r'"(?:slack|teams|mcp|api)"')
 
 
 def told(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -72,6 +79,49 @@ def told(value: object) -> Any:  # noqa: ANN401 - JSON
     text = _LASTED.sub(r"\1 0", text)
     text = _SURFACE.sub('"surface"', _TIME.sub("time", _DIGEST.sub("digest", text)))
     return json.loads(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """A company whose people have the agent in Slack and in Teams."""
+
+    premises: Premises
+    slack: slack_office.Office
+    teams: teams_office.Office
+
+    @property
+    def url(self) -> str:
+        return self.premises.url
+
+    @property
+    def world(self) -> World:
+        return self.premises.world
+
+    @property
+    def company(self) -> Company:
+        return self.premises.company
+
+
+@asynccontextmanager
+async def office_on(urls: Urls, folder: Path) -> AsyncGenerator[Office]:
+    """Serve a world whose company has the app in both."""
+    async with (
+        signing_in() as login,
+        connector.serving(Connector(login)) as bot_connector,
+        web_api.serving(Slack()) as slack,
+        premises_on(
+            urls,
+            folder,
+            script=SCRIPT,
+            slack=slack_office.slack_settings(slack),
+            teams=teams_office.teams_settings(login),
+        ) as premises,
+    ):
+        yield Office(
+            premises=premises,
+            slack=await slack_office.office_in(premises, slack=slack),
+            teams=await teams_office.office_in(premises, connector=bot_connector, login=login),
+        )
 
 
 class Seen:
@@ -88,7 +138,7 @@ class Seen:
         approvals = [asdict(one) for one in asked]
         run = asdict(await self._run(run_id))
         # Where it is answered, and how long things took.
-        assert (run.pop("conversation") is not None) == (run["via"] == "slack")
+        assert (run.pop("conversation") is not None) == (run["via"] in {"slack", "teams"})
         return told({"run": run, "approvals": approvals, "audit": await self._audit(run_id)})
 
     async def waits(self, run_id: RunId) -> None:
@@ -96,6 +146,21 @@ class Seen:
             return (await self._run(run_id)).status == "awaiting_approval"
 
         await until(is_waiting)
+
+    async def asks(self, *, other_than: RunId | None) -> tuple[RunId, str]:
+        """Return the next run, and the id of the question that it waits for."""
+
+        async def is_there() -> bool:
+            return await newest(self._office) != other_than
+
+        await until(is_there)
+        run_id = await newest(self._office)
+        assert run_id is not None
+        await self.waits(run_id)
+        (asked,) = await self._office.world.assembly.approvals.of_run(
+            self._office.company.tenant.id, run_id=run_id
+        )
+        return run_id, str(asked.id)
 
     async def ends(self, run_id: RunId) -> None:
         async def is_over() -> bool:
@@ -164,21 +229,36 @@ async def by_mcp(office: Office, seen: Seen) -> RunId:
 
 
 async def by_slack(office: Office, seen: Seen) -> RunId:
-    await office.people.says(TASK, by=ALICE)
-    bobs = office.at.im(BOB).id
-    card = await office.shown(lambda one: one.channel == bobs and has_button(one, actions.APPROVE))
-    newest, *_ = await office.world.app.runs(office.company.member, before=None, limit=1)
-    await seen.waits(newest.id)
-    await office.people.clicks(card, actions.APPROVE, by=BOB)
-    return newest.id
+    slack, before = office.slack, await newest(office)
+    await slack.people.says(TASK, by=workspace.ALICE)
+    run_id, question = await seen.asks(other_than=before)
+    bobs = slack.at.im(workspace.BOB).id
+    card = await slack.shown(lambda one: one.channel == bobs and question in str(one.blocks))
+    await slack.people.clicks(card, actions.APPROVE, by=workspace.BOB)
+    return run_id
 
 
-async def test_a_task_comes_to_the_same_by_rest_by_mcp_and_in_slack(
+async def by_teams(office: Office, seen: Seen) -> RunId:
+    teams, before = office.teams, await newest(office)
+    await teams.people.says(TASK, by=conversations.ALICE)
+    run_id, question = await seen.asks(other_than=before)
+    bobs = teams.chat_of(conversations.BOB)
+    card = await teams.shown(lambda one: question in one.words, at=bobs)
+    await teams.people.presses(card, actions.APPROVE, by=conversations.BOB)
+    return run_id
+
+
+async def newest(office: Office) -> RunId | None:
+    runs = await office.world.app.runs(office.company.member, before=None, limit=1)
+    return runs[0].id if runs else None
+
+
+async def test_a_task_comes_to_the_same_by_rest_by_mcp_in_slack_and_in_teams(
     urls: Urls, tmp_path: Path
 ) -> None:
-    async with office_on(urls, tmp_path, script=SCRIPT) as office:
+    async with office_on(urls, tmp_path) as office:
         seen, found = Seen(office), dict[str, Mapping[str, Any]]()
-        for start in (by_slack, by_rest, by_mcp):
+        for start in (by_slack, by_teams, by_rest, by_mcp):
             run_id = await start(office, seen)
             await seen.ends(run_id)
             found[start.__name__] = await seen.of(run_id)
@@ -186,5 +266,5 @@ async def test_a_task_comes_to_the_same_by_rest_by_mcp_and_in_slack(
     assert [one["state"] for one in slack["approvals"]] == ["approved"]
     assert [one["action"] for one in slack["audit"]] == ACTIONS
     assert slack["run"]["cost_micros"] > 0
-    assert found["by_rest"] == found["by_slack"]
-    assert found["by_mcp"] == found["by_slack"]
+    for other in ("by_teams", "by_rest", "by_mcp"):
+        assert found[other] == slack

@@ -1,38 +1,26 @@
 """Slack at its busiest, from a process of its own: so many deliveries a second, whatever happens.
 
-Deliveries are due at times that are set beforehand, and are never held back by slow answers; how
-long an answer took is counted from when its delivery was due. Bodies and seals are made before the
-first is sent, so that the load itself needs little of the machine.
-
 Usage: python -m tests.slack.load --url http://127.0.0.1:8080/slack/events --rate 500 --seconds 60
 """
 
-import asyncio
-import gc
 import json
 import os
 import random
-import sys
-import time
-from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
-from urllib.parse import urlencode, urlsplit
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import click
-import uvloop
 
+from tests import open_loop
+from tests.open_loop import Delivery, post
 from tests.slack import events
 from tests.slack.workspace import SIGNING_SECRET, Channel, Message, Slack, Workspace
 
 Json = dict[str, Any]  # Any: what Slack takes and gives
 
-_LAST_ANSWER_SECONDS: Final = 10.0
-_NEAREST = 60
-_NO_ANSWER = "none"
-_HEAD_END = b"\r\n\r\n"
+_NEAREST: Final = 60
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 _BUTTON: Json = {"type": "button", "text": {"type": "plain_text", "text": "Approve"}}
 
@@ -57,18 +45,6 @@ class Plan:
     secret: str = SIGNING_SECRET
     connections: int = 256
     seed: int = 1
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One request: its bytes, when it is due, and what became of it. Times in seconds of a run."""
-
-    external_id: str
-    request: bytes
-    due: float
-    sent: float = -1.0
-    answered: float = -1.0
-    status: str = _NO_ANSWER
 
 
 def planned(plan: Plan, *, begins: float) -> list[Delivery]:
@@ -124,183 +100,18 @@ def _one(
 
 
 def _request(url: str, body: bytes, *, kind: str, seal: dict[str, str], again: bool) -> bytes:
-    where = urlsplit(url)
     retried = {"X-Slack-Retry-Num": "1", "X-Slack-Retry-Reason": "http_timeout"} if again else {}
-    told = {"Host": where.netloc, "Content-Type": kind, "Content-Length": str(len(body))}
-    head = "".join(f"{name}: {value}\r\n" for name, value in (told | seal | retried).items())
-    return f"POST {where.path} HTTP/1.1\r\n{head}\r\n".encode() + body
-
-
-class _Connection(asyncio.Protocol):
-    """One connection; it is given one delivery at a time."""
-
-    def __init__(self, load: "Load") -> None:
-        self._load = load
-        self._transport: asyncio.Transport | None = None
-        self._delivery: Delivery | None = None
-        self._read = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not an instance where uvloop made it, and one all the same.
-        self._transport = cast("asyncio.Transport", transport)
-
-    def send(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        delivery.sent = self._load.now()
-        assert self._transport is not None
-        self._transport.write(delivery.request)
-
-    def data_received(self, data: bytes) -> None:
-        self._read += data
-        end = self._read.find(_HEAD_END)
-        if end < 0 or self._delivery is None:
-            return
-        head = self._read[:end].lower()
-        if not _is_whole(head, self._read[end + len(_HEAD_END) :]):
-            return
-        self._load.ended(self._delivery, status=head[9:12].decode())
-        self._read, self._delivery = b"", None
-        if b"connection: close" in head and self._transport is not None:
-            self._transport.close()
-        else:
-            self._load.is_free(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._delivery is not None:
-            lost = f"lost: {type(exc).__name__}" if exc else "lost"
-            self._load.ended(self._delivery, status=lost)
-            self._delivery = None
-        self._load.is_gone(self)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-
-@dataclass(slots=True)
-class Load:
-    """A run under way."""
-
-    plan: Plan
-    deliveries: list[Delivery]
-    begun: float = 0.0
-    free: list[_Connection] = field(default_factory=list[_Connection])
-    open: set[_Connection] = field(default_factory=set[_Connection])
-    opening: int = 0
-    over: int = 0
-    all_ended: asyncio.Event = field(default_factory=asyncio.Event)
-    waiting: deque[Delivery] = field(default_factory=deque[Delivery])
-
-    def now(self) -> float:
-        return time.perf_counter() - self.begun
-
-    def ended(self, delivery: Delivery, *, status: str) -> None:
-        """Write down what became of a delivery."""
-        delivery.status, delivery.answered = status, self.now()
-        self.over += 1
-        if self.over == len(self.deliveries):
-            self.all_ended.set()
-
-    def is_free(self, connection: _Connection) -> None:
-        if self.waiting:
-            connection.send(self.waiting.popleft())
-        else:
-            self.free.append(connection)
-
-    def is_gone(self, connection: _Connection) -> None:
-        self.open.discard(connection)
-        if connection in self.free:
-            self.free.remove(connection)
-
-    async def run(self) -> None:
-        """Send each delivery when it is due, and wait a while for the last answers."""
-        async with asyncio.TaskGroup() as group:
-            for delivery in self.deliveries:
-                ahead = delivery.due - self.now()
-                if ahead > 0:
-                    await asyncio.sleep(ahead)
-                if self.free:
-                    self.free.pop().send(delivery)
-                    continue
-                self.waiting.append(delivery)
-                if self.opening + len(self.open) < self.plan.connections:
-                    self.opening += 1
-                    group.create_task(self._connect())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_ANSWER_SECONDS):
-                await self.all_ended.wait()
-        for connection in tuple(self.open):
-            connection.close()
-
-    async def warm_up(self, *, connections: int) -> None:
-        """Open connections before the first delivery: Slack is never quiet."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(connections, self.plan.connections)):
-                self.opening += 1
-                group.create_task(self._connect())
-
-    async def _connect(self) -> None:
-        where = urlsplit(self.plan.url)
-        loop = asyncio.get_running_loop()
-        try:
-            _, made = await loop.create_connection(
-                lambda: _Connection(self), where.hostname or "", where.port or 80
-            )
-        except OSError as error:
-            if self.waiting:
-                self.ended(self.waiting.popleft(), status=f"lost: {type(error).__name__}")
-            return
-        finally:
-            self.opening -= 1
-        self.open.add(made)
-        self.is_free(made)
-
-
-def _is_whole(head: bytes, body: bytes) -> bool:
-    if b"transfer-encoding: chunked" in head:
-        return body.endswith(b"0\r\n\r\n")
-    _, found, rest = head.partition(b"content-length:")
-    return not found or len(body) >= int(rest.split(b"\r\n", 1)[0])
+    return post(url, body, headers={"Content-Type": kind, **seal, **retried})
 
 
 async def offer(plan: Plan) -> Json:
-    """Offer a load, and tell how it was taken; times in milliseconds.
-
-    ``lag`` is how much later than it was due a delivery was sent: where it is large, the load was
-    short of the machine, and so are the other figures. ``ids`` are all that were acknowledged at
-    least once, ``open_ids`` those that never were.
-    """
-    deliveries = planned(plan, begins=time.time())
-    load = Load(plan, deliveries, begun=time.perf_counter())
-    await load.warm_up(connections=8)
-    cpu = time.process_time()
-    load.begun = time.perf_counter()
-    await load.run()
-    elapsed, used = load.now(), time.process_time() - cpu
-    taken = {one.external_id for one in deliveries if one.status == "200"}
-    answered = sorted((one.answered - one.due) * 1e3 for one in deliveries if one.answered >= 0)
-    lags = sorted((one.sent - one.due) * 1e3 for one in deliveries if one.sent >= 0)
-    return {
-        "sent": sum(one.sent >= 0 for one in deliveries),
-        "offered_per_second": plan.rate,
-        "elapsed_seconds": round(elapsed, 2),
-        "acknowledged": dict(Counter(one.status for one in deliveries)),
-        "p50_ms": _at(answered, 0.5),
-        "p95_ms": _at(answered, 0.95),
-        "p99_ms": _at(answered, 0.99),
-        "max_ms": _at(answered, 1.0),
-        "lag_p99_ms": _at(lags, 0.99),
-        "cpu_share": round(used / elapsed, 3),
-        "connections": len(load.open),
-        "ids": sorted(taken),
-        "open_ids": sorted({one.external_id for one in deliveries} - taken),
-    }
-
-
-def _at(ordered: Sequence[float], share: float) -> float:
-    if not ordered:
-        return 0.0
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
+    """Offer a load, and tell how it was taken: see ``tests/open_loop.py``."""
+    return await open_loop.offer(
+        lambda begins: planned(plan, begins=begins),
+        url=plan.url,
+        rate=plan.rate,
+        connections=plan.connections,
+    )
 
 
 @click.command()
@@ -318,10 +129,7 @@ def _at(ordered: Sequence[float], share: float) -> float:
 @click.option("--seed", default=1, show_default=True, help="of what is chance")
 def main(**given: Any) -> None:  # noqa: ANN401 - a plan's, by click
     """Offer a load to a server, and print how it took it as one line of JSON."""
-    gc.disable()  # it would stop the load for longer than an answer takes
-    told = memoryview(f"{json.dumps(uvloop.run(offer(Plan(**given))))}\n".encode())
-    while told:  # unbuffered, a pipe takes a part of it at a time
-        told = told[os.write(sys.stdout.fileno(), told) :]
+    open_loop.run(offer(Plan(**given)))
 
 
 if __name__ == "__main__":

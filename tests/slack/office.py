@@ -1,31 +1,25 @@
 """A whole Sallyport that talks to a Slack of ours: installed, with accounts of people linked."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from core.domain.account import Account
-from core.domain.audit import audit_record
 from core.domain.chat import Installation, Surface
 from core.domain.principal import Principal
-from sallyport.answering import answer_http
 from sallyport.assembly import Assembly
-from sallyport.processes import Process
-from sallyport.settings import HttpSettings, SlackSettings
-from sallyport.storage import Storage
+from sallyport.settings import SlackSettings
 from tests.databases import Urls
-from tests.loopback import http_client
-from tests.rest import EagerDispatcher
+from tests.premises import Premises, installed, premises_on
 from tests.slack import workspace as slacks
 from tests.slack.people import People
 from tests.slack.web_api import serving
 from tests.slack.workspace import Message, Slack, Workspace
 from tests.waiting import until
-from tests.world import Company, World, settings_for
+from tests.world import Company, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,86 +44,61 @@ class Office:
         await until(is_there, seconds=seconds)
         return found[0]
 
-    async def link(self, user: str, person: Principal) -> None:
-        """Make an account somebody's."""
-        account = Account(surface="slack", workspace=self.at.team, user=user)
-        await self.world.assembly.linking.bind(person, account=account, actor="operator")
-
 
 @asynccontextmanager
 async def office_on(
     urls: Urls, folder: Path, *, script: str, slack: Slack | None = None
 ) -> AsyncGenerator[Office]:
     """Serve a world whose company has the app in its workspace, and drive what is due."""
-    path = folder / "script.yaml"
-    path.write_text(script, encoding="utf-8")
-    async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(serving(slack or Slack()))
-        settings = settings_for(folder, script=path).model_copy(
-            update={
-                "http": HttpSettings(port=0),
-                "slack": SlackSettings(
-                    slack_client_id=slacks.CLIENT_ID,
-                    slack_client_secret=SecretStr(slacks.CLIENT_SECRET),
-                    slack_signing_secret=SecretStr(slacks.SIGNING_SECRET),
-                    slack_api_url=slack.api_url,
-                ),
-            }
-        )
-        assembly = Assembly(settings, url=urls.app)
-        stack.push_async_callback(assembly.database.close)
-        world, dispatcher = World(assembly), EagerDispatcher()
-        app = assembly.build_app(dispatcher)
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        process = Process(storage=Storage(settings.store), parts=assembly, app=app)
-        for work in (
-            answer_http(process, port=0, ready=port.set_result),
-            drive(world, dispatcher),
-        ):
-            stack.callback(group.create_task(work).cancel)
-        url = f"http://127.0.0.1:{await port}"
-        at, company = slack.company(), await world.company()
-        await install(assembly, at, by=company.admin.principal)
-        http = await stack.enter_async_context(http_client(timeout=30))
-        office = Office(
-            url=url,
-            slack=slack,
-            at=at,
-            people=People(http, slack=slack, at=at, url=f"{url}/slack/events"),
-            world=world,
-            company=company,
-        )
-        await office.link(slacks.ALICE, company.member.principal)
-        await office.link(slacks.BOB, company.approver.principal)
-        await office.link(slacks.CAROL, company.admin.principal)
-        yield office
+    async with (
+        serving(slack or Slack()) as there,
+        premises_on(urls, folder, script=script, slack=slack_settings(there)) as premises,
+    ):
+        yield await office_in(premises, slack=there)
+
+
+async def office_in(premises: Premises, *, slack: Slack) -> Office:
+    """Have the company's people use the app in its workspace."""
+    at, company = slack.company(), premises.company
+    await install(premises.world.assembly, at, by=company.admin.principal)
+    for user, person in (
+        (slacks.ALICE, company.member),
+        (slacks.BOB, company.approver),
+        (slacks.CAROL, company.admin),
+    ):
+        account = Account(surface="slack", workspace=at.team, user=user)
+        await premises.link(account, person.principal)
+    return Office(
+        url=premises.url,
+        slack=slack,
+        at=at,
+        people=People(premises.http, slack=slack, at=at, url=f"{premises.url}/slack/events"),
+        world=premises.world,
+        company=company,
+    )
+
+
+def slack_settings(slack: Slack) -> SlackSettings:
+    """Return the settings of an app that this Slack knows."""
+    return SlackSettings(
+        slack_client_id=slacks.CLIENT_ID,
+        slack_client_secret=SecretStr(slacks.CLIENT_SECRET),
+        slack_signing_secret=SecretStr(slacks.SIGNING_SECRET),
+        slack_api_url=slack.api_url,
+    )
 
 
 async def install(
     assembly: Assembly, at: Workspace, *, by: Principal, token: str | None = None
 ) -> None:
     """Have the app in a workspace, as its OAuth would leave it; ``token`` is one made before."""
-    now = assembly.clock.now()
-    await assembly.chat_workspaces.keep(
-        by.tenant_id,
-        installation=Installation(
-            surface=Surface.SLACK,
-            workspace=at.team,
-            name=at.name,
-            app=slacks.APP,
-            bot_user=at.bot_user,
-            scopes=(),
-            token=token or at.token(),
-        ),
-        installed_by=by.id,
-        at=now,
-        audit=audit_record(
-            by.tenant_id, at=now, action="slack.installed", actor=by.email, content={}
-        ),
+    installation = Installation(
+        surface=Surface.SLACK,
+        workspace=at.team,
+        name=at.name,
+        app=slacks.APP,
+        bot_user=at.bot_user,
+        scopes=(),
+        token=token or at.token(),
     )
-
-
-async def drive(world: World, dispatcher: EagerDispatcher) -> None:
-    while True:
-        await world.loop.drive(*await dispatcher.due.get())
+    await installed(assembly, installation, by=by)

@@ -89,12 +89,18 @@ class Teams:
     def __init__(self) -> None:
         made = (("Alice", ALICE), ("Bob", BOB), ("Carol", CAROL))
         self.people = {aad: Person(aad=aad, name=name) for name, aad in made}
-        everybody = list(self.people)
         self.conversations = {
-            GENERAL: Conversation(id=GENERAL, kind="channel", people=everybody),
-            GROUP: Conversation(id=GROUP, kind="groupChat", people=everybody),
+            GENERAL: Conversation(id=GENERAL, kind="channel", people=list(self.people)),
+            GROUP: Conversation(id=GROUP, kind="groupChat", people=list(self.people)),
         }
         self._ids = itertools.count(1_700_000_000_001)
+
+    def add(self, person: Person) -> str:
+        """Have somebody more, in the channel and the group as well; return their id."""
+        self.people[person.aad] = person
+        for id_ in (GENERAL, GROUP):
+            self.conversations[id_].people.append(person.aad)
+        return person.aad
 
     def next_id(self) -> str:
         return str(next(self._ids))

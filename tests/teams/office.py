@@ -1,33 +1,30 @@
 """A whole ``serve`` whose company has the agent in Teams, with Teams and Microsoft on loopback."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from core.domain.account import Account
-from core.domain.audit import audit_record
 from core.domain.chat import Installation, Surface
 from core.domain.principal import Principal
-from sallyport.answering import answer_http
+from core.store.chat_tables import inbox
 from sallyport.assembly import Assembly
-from sallyport.processes import Process
-from sallyport.settings import HttpSettings, TeamsSettings
-from sallyport.storage import Storage
+from sallyport.settings import TeamsSettings
 from tests.databases import Urls
-from tests.loopback import http_client
-from tests.rest import EagerDispatcher
-from tests.slack.office import drive
+from tests.premises import Premises, installed, premises_on
 from tests.teams import conversations
 from tests.teams.connector import Connector, serving
 from tests.teams.conversations import Conversation
+from tests.teams.events import BOT
 from tests.teams.login import APP_ID, PASSWORD, TENANT, Login, signing_in
-from tests.teams.people import BOT, People, Shown
+from tests.teams.people import People, Shown
 from tests.waiting import until
-from tests.world import Company, World, settings_for
+from tests.world import Company, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +59,21 @@ class Office:
         await until(is_there, seconds=seconds)
         return found[0]
 
+    async def kept(self) -> list[str]:
+        """Return what is kept of what has arrived, the oldest first, once all of it is handled."""
+        tenant_id, rows = self.company.tenant.id, list[tuple[str, datetime | None]]()
+
+        async def is_handled() -> bool:
+            async with self.world.assembly.database.for_tenant(tenant_id) as connection:
+                found = await connection.execute(
+                    select(inbox.c.external_id, inbox.c.handled_at).order_by(inbox.c.received_at)
+                )
+                rows[:] = [(row.external_id, row.handled_at) for row in found]
+            return all(at is not None for _, at in rows)
+
+        await until(is_handled)
+        return [name for name, _ in rows]
+
     async def link(self, user: str, person: Principal) -> None:
         """Make an account somebody's."""
         account = Account(surface="teams", workspace=TENANT, user=user)
@@ -70,47 +82,45 @@ class Office:
 
 @asynccontextmanager
 async def office_on(
-    urls: Urls, folder: Path, *, script: str, sdk: str = "botbuilder", links: bool = True
+    urls: Urls,
+    folder: Path,
+    *,
+    script: str,
+    sdk: str = "botbuilder",
+    links: bool = True,
+    kind: type[Assembly] = Assembly,
 ) -> AsyncGenerator[Office]:
     """Serve a world whose company's people may use the app, and drive what is due."""
-    path = folder / "script.yaml"
-    path.write_text(script, encoding="utf-8")
-    async with AsyncExitStack() as stack:
-        login = await stack.enter_async_context(signing_in())
-        connector = await stack.enter_async_context(serving(Connector(login)))
-        settings = settings_for(folder, script=path).model_copy(
-            update={"http": HttpSettings(port=0), "teams": teams_settings(login, sdk=sdk)}
-        )
-        assembly = Assembly(settings, url=urls.app)
-        stack.push_async_callback(assembly.database.close)
-        world, dispatcher = World(assembly), EagerDispatcher()
-        app = assembly.build_app(dispatcher)
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        process = Process(storage=Storage(settings.store), parts=assembly, app=app)
-        for work in (
-            answer_http(process, port=0, ready=port.set_result),
-            drive(world, dispatcher),
-        ):
-            stack.callback(group.create_task(work).cancel)
-        url = f"http://127.0.0.1:{await port}"
-        company = await world.company()
-        await allow(assembly, by=company.admin.principal)
-        http = await stack.enter_async_context(http_client(timeout=30))
-        people = People(http, connector=connector, login=login, url=f"{url}/api/messages")
-        office = Office(
-            url=url,
-            connector=connector,
-            login=login,
-            people=people,
-            world=world,
-            company=company,
-        )
-        if links:
-            await office.link(conversations.ALICE, company.member.principal)
-            await office.link(conversations.BOB, company.approver.principal)
-            await office.link(conversations.CAROL, company.admin.principal)
-        yield office
+    async with (
+        signing_in() as login,
+        serving(Connector(login)) as connector,
+        premises_on(
+            urls, folder, script=script, kind=kind, teams=teams_settings(login, sdk=sdk)
+        ) as premises,
+    ):
+        yield await office_in(premises, connector=connector, login=login, links=links)
+
+
+async def office_in(
+    premises: Premises, *, connector: Connector, login: Login, links: bool = True
+) -> Office:
+    """Have the company's people use the app, their accounts linked or not."""
+    company = premises.company
+    await allow(premises.world.assembly, by=company.admin.principal)
+    url = f"{premises.url}/api/messages"
+    office = Office(
+        url=premises.url,
+        connector=connector,
+        login=login,
+        people=People(premises.http, connector=connector, login=login, url=url),
+        world=premises.world,
+        company=company,
+    )
+    if links:
+        await office.link(conversations.ALICE, company.member.principal)
+        await office.link(conversations.BOB, company.approver.principal)
+        await office.link(conversations.CAROL, company.admin.principal)
+    return office
 
 
 def teams_settings(login: Login, *, sdk: str = "botbuilder") -> TeamsSettings:
@@ -129,21 +139,13 @@ def teams_settings(login: Login, *, sdk: str = "botbuilder") -> TeamsSettings:
 
 async def allow(assembly: Assembly, *, by: Principal, tenant: str = TENANT) -> None:
     """Let the people of an Entra tenant talk to a company's agent."""
-    now = assembly.clock.now()
-    await assembly.chat_workspaces.keep(
-        by.tenant_id,
-        installation=Installation(
-            surface=Surface.TEAMS,
-            workspace=tenant,
-            name="Acme",
-            app=APP_ID,
-            bot_user=BOT,
-            scopes=(),
-            token="",
-        ),
-        installed_by=by.id,
-        at=now,
-        audit=audit_record(
-            by.tenant_id, at=now, action="teams.allowed", actor=by.email, content={}
-        ),
+    installation = Installation(
+        surface=Surface.TEAMS,
+        workspace=tenant,
+        name="Acme",
+        app=APP_ID,
+        bot_user=BOT,
+        scopes=(),
+        token="",
     )
+    await installed(assembly, installation, by=by)

@@ -1,21 +1,19 @@
 """People in Teams: what they say and click arrives at our server, signed as Microsoft signs it."""
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx2
 
 from tests.teams.connector import Connector
 from tests.teams.conversations import GENERAL, GROUP, Conversation
-from tests.teams.login import APP_ID, Login
+from tests.teams.events import BOT, Events
+from tests.teams.login import Login
 
 Json = dict[str, Any]  # Any: what Teams takes and gives
 
-BOT = f"28:{APP_ID}"
 _CARD = "application/vnd.microsoft.card.adaptive"
 
 
@@ -45,6 +43,13 @@ class Delivered:
         told = self.json
         assert told["type"] == "application/vnd.microsoft.activity.message", told
         return str(told["value"])
+
+    @property
+    def dialog(self) -> Json:
+        """The card of the dialog that opens."""
+        task = self.json["task"]
+        assert task["type"] == "continue", task
+        return task["value"]["card"]["content"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,41 +100,12 @@ class People:
         self._connector = connector
         self._login = login
         self._url = url
-        self._ids = itertools.count(1_764_150_000_000)
-        self._at = datetime(2026, 11, 26, 10, tzinfo=UTC)
+        self._events = Events(connector.teams, service_url=connector.service_url)
 
-    def activity(
-        self,
-        kind: str,
-        *,
-        by: str,
-        at: Conversation | None = None,
-        thread: str = "",
-        **fields: Any,  # noqa: ANN401 - of the activity
-    ) -> Json:
+    # Any: of the activity
+    def activity(self, kind: str, *, by: str, **fields: Any) -> Json:  # noqa: ANN401
         """Return an activity of somebody's, in their own chat where no other is given."""
-        place = at or self._connector.teams.personal(by)
-        person = self._connector.teams.people[by]
-        name = str(next(self._ids))
-        self._at += timedelta(milliseconds=5)
-        root = f";messageid={thread or name}" if place.kind == "channel" else ""
-        return {
-            "type": kind,
-            "id": name,
-            "timestamp": self._at.isoformat(),
-            "serviceUrl": self._connector.service_url,
-            "channelId": "msteams",
-            "from": {"id": person.mri, "name": person.name, "aadObjectId": person.aad},
-            "recipient": {"id": BOT, "name": "Sallyport"},
-            "conversation": {
-                "id": f"{place.id}{root}",
-                "conversationType": place.kind,
-                "tenantId": person.tenant,
-                "isGroup": not place.is_personal,
-            },
-            "channelData": {"tenant": {"id": person.tenant}},
-            **fields,
-        }
+        return self._events.activity(kind, by=by, **fields)
 
     async def says(
         self, text: str, *, by: str, at: Conversation | None = None, thread: str = ""
@@ -140,7 +116,9 @@ class People:
         ours = "<at>Sallyport</at>"
         mention = {"type": "mention", "mentioned": {"id": BOT, "name": "Sallyport"}, "text": ours}
         words = f"{ours} {text}"
-        told = self.activity("message", by=by, at=at, thread=thread, text=words, entities=[mention])
+        told = self._events.activity(
+            "message", by=by, at=at, thread=thread, text=words, entities=[mention]
+        )
         return await self.sends(told)
 
     async def presses(
@@ -172,15 +150,14 @@ class People:
         **fields: Any,  # noqa: ANN401 - of the activity
     ) -> Delivered:
         """Send what a button would, whether or not there is one."""
-        data = {"ids": ids, **(typed or {})}
-        action = {"type": "Action.Execute", "verb": verb, "data": data}
-        told = self.activity(
-            "invoke",
+        told = self._events.clicked(
+            verb,
+            ids=ids,
             by=by,
             at=at.conversation,
-            name="adaptiveCard/action",
-            replyToId=at.id,
-            value={"action": action, "trigger": trigger},
+            message=at.id,
+            typed=typed,
+            trigger=trigger,
             **fields,
         )
         return await self.sends(told)
@@ -190,6 +167,46 @@ class People:
         refresh = shown.cards[0]["refresh"]["action"]
         ids = refresh["data"]["ids"]
         return await self.clicks(refresh["verb"], ids=ids, by=by, at=shown, trigger="automatic")
+
+    async def asks_about(
+        self, text: str, *, by: str, author: str, at: Conversation | None = None
+    ) -> Delivered:
+        """Take "Ask about this" from the menu of somebody's message."""
+        user = {"id": author, "displayName": self._connector.teams.people[author].name}
+        message = {
+            "id": "1764150000001",
+            "createdDateTime": "2026-11-26T09:00:00.000Z",
+            "from": {"user": user},
+            "body": {"contentType": "html", "content": text},
+        }
+        value = {"commandId": "ask", "commandContext": "message", "messagePayload": message}
+        name = "composeExtension/fetchTask"
+        return await self.sends(self.activity("invoke", by=by, at=at, name=name, value=value))
+
+    async def submits(
+        self, card: Json, *, by: str, typed: Mapping[str, str], at: Conversation | None = None
+    ) -> Delivered:
+        """Send the form of a dialog."""
+        (button,) = [one for one in card["actions"] if one["type"] == "Action.Submit"]
+        value = {"data": {**button["data"], **typed}}
+        name = "composeExtension/submitAction"
+        return await self.sends(self.activity("invoke", by=by, at=at, name=name, value=value))
+
+    async def rates(self, shown: Shown, *, by: str, good: bool, words: str = "") -> Delivered:
+        """Press one of Teams' own thumbs below an answer."""
+        told = {
+            "reaction": "like" if good else "dislike",
+            "feedback": json.dumps({"feedbackText": words}),
+        }
+        rated = self.activity(
+            "invoke",
+            by=by,
+            at=shown.conversation,
+            name="message/submitAction",
+            replyToId=shown.id,
+            value={"actionName": "feedback", "actionValue": told},
+        )
+        return await self.sends(rated)
 
     async def sends(self, activity: Json, *, authorization: str | None = None) -> Delivered:
         """Send an activity with a token of Microsoft's, or with another."""

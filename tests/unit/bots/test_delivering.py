@@ -148,6 +148,17 @@ def test_text_that_begins_otherwise_than_what_was_said_is_edited_in() -> None:
     assert methods(made) == ["chat.stopStream", "chat.update"]
 
 
+def test_what_may_have_been_said_in_a_stream_is_not_said_in_it_again() -> None:
+    parcel, _ = taken(a_parcel(streamed("I look")))
+    parcel = wished_now(parcel, streamed("I look at it"))
+    lost = call_of(parcel)
+    assert lost.method == "chat.appendStream"
+    _, made = taken(replace(parcel, sent={**parcel.sent, **lost.before}))
+    assert methods(made) == ["chat.stopStream", "chat.update"]
+    assert chunks_of(made[0]) == []
+    assert made[1].arguments["text"] == "I look at it"
+
+
 @pytest.mark.parametrize("code", ["unknown_method", "missing_scope", "feature_not_enabled"])
 def test_where_nothing_can_be_streamed_a_message_is_edited_instead(code: str) -> None:
     parcel = a_parcel(streamed("I look"), sent={"no_status": True})

@@ -14,6 +14,7 @@ from bots.outbox import ApiCall, Never, Took
 from bots.teams.delivering import (
     CONVERSATION_GONE,
     MESSAGE_GONE,
+    NO_REFERENCE,
     RATES,
     STREAM_FULL,
     STREAM_OVER,
@@ -243,6 +244,15 @@ def test_a_long_stream_without_words_becomes_a_card_and_its_answer_a_message_of_
     assert methods(made) == ["activities.update", "activities.send"]
 
 
+def test_a_card_that_tells_of_an_answer_below_is_edited_in_and_not_answered_below_itself() -> None:
+    parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
+    parcel, _ = taken(refused(wished_now(parcel, streamed("It began and")), STREAM_FULL))
+    closed: JsonObject = {"activity": {"attachments": [{"content": "closed"}]}, "final": False}
+    _, made = taken(wished_now(parcel, closed, kind=Kind.FINAL))
+    assert methods(made) == ["activities.update"]
+    assert activity_of(made[0])["attachments"] == [{"content": "closed"}]
+
+
 @pytest.mark.parametrize("code", [STREAM_FULL, "stream_stopped", "ContentStreamNotAllowed"])
 def test_the_answer_of_a_stream_that_teams_has_ended_is_told_below(code: str) -> None:
     parcel, _ = taken(a_parcel(streamed("It began"), address=OWN))
@@ -470,3 +480,10 @@ def test_an_answer_that_was_deleted_is_said_anew_without_its_card() -> None:
     parcel, _ = taken(a_parcel(below("Undo"), kind=Kind.FINAL))
     changed = wished_now(parcel, {**below("Undo"), "activity": {"text": "Done!"}}, kind=Kind.FINAL)
     assert methods(taken(refused(changed, MESSAGE_GONE))[1]) == ["activities.send"]
+
+
+def test_a_note_to_somebody_who_was_never_seen_is_dropped_but_a_question_is_not() -> None:
+    note = a_parcel(said("You are linked."), address=OWN, kind=Kind.PRIVATE)
+    assert taken(refused(note, NO_REFERENCE))[1] == []
+    question = a_parcel(said("May it?"), address=OWN, kind=Kind.APPROVAL)
+    assert sent_after(question, call_of(question), Never(code=NO_REFERENCE)) is None

@@ -170,18 +170,29 @@ async def test_one_that_goes_on_to_others_stands_with_them_besides(
     assert await put(surface, escalated) == [f"{CHANNEL}/", f"@{company.accounts[told.id]}/"]
 
 
-async def test_whoever_asked_reads_it_where_they_asked_without_buttons(surface: Told) -> None:
-    place = Place(surface=surface.surface, workspace="W1", address="C1/1")
-    followed = FollowedRun(
+def asked_at(address: str, *, surface: Told) -> FollowedRun:
+    return FollowedRun(
         tenant_id=TENANT,
         run_id=RunId(UUID(int=7)),
-        place=place,
+        place=at(address, surface=surface).place,
         asker="U1",
         told_seq=0,
         told_text=0,
     )
+
+
+async def test_whoever_asked_reads_it_where_they_asked_without_buttons(surface: Told) -> None:
+    followed = asked_at("C1/1", surface=surface)
     first, *_ = await surface.places_for(an_approval(), followed=followed)
-    assert first == PutQuestion(place=place, decides=False)
+    assert first == at("C1/1", surface=surface, decides=False)
+
+
+async def test_whoever_may_answer_what_they_asked_has_buttons_in_their_own_chat(
+    surface: Told, company: Company
+) -> None:
+    own = f"@{company.accounts[BOB.id]}/"
+    places = await surface.places_for(an_approval(), followed=asked_at(own, surface=surface))
+    assert [one for one in places if one.place.address == own] == [at(own, surface=surface)]
 
 
 async def test_a_question_calls_those_who_are_asked_in_the_channel_only(

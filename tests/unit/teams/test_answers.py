@@ -29,9 +29,9 @@ async def test_what_is_shown_meanwhile_ends_the_wait() -> None:
 
 
 async def test_nobody_waits_for_ever() -> None:
-    answers = Answers()
+    answers = Answers(wait_seconds=0.01)
     with answers.expected("click") as waiting:
-        assert await waiting.shown(seconds=0.01) is None
+        assert await waiting.shown() is None
         # What they would have been shown has to be sent.
         assert not await answers.tell("", "click", NOTE)
 
@@ -42,3 +42,12 @@ async def test_nobody_waits_who_did_not_click_here() -> None:
     with answers.expected("click"):
         assert not await answers.open("", "another", FORM)
     assert not await answers.open("", "click", FORM)
+
+
+async def test_a_click_that_arrives_again_takes_nothing_from_whoever_waits() -> None:
+    answers = Answers()
+    with answers.expected("click") as waiting:
+        with answers.expected("click"):
+            assert await answers.open("", "click", FORM)
+        assert await waiting.shown() == Shown(form=FORM)
+        assert not await answers.open("", "click", FORM)

@@ -183,6 +183,7 @@ def test_all_else_is_nothing(payload: Payload) -> None:
         {**a_message(), "from": "alice"},
         {**a_message(), "timestamp": "yesterday"},
         {**a_message(), "id": "x" * 401},
+        {**a_message(), "channelData": {"tenant": {"id": "0d9b6c1e-2f0b-4c0e-9d5f-6a2b9b0a0002"}}},
     ],
 )
 def test_what_is_no_activity_is_none(payload: Payload) -> None:
@@ -221,3 +222,31 @@ def test_escapes_are_told_once() -> None:
 def test_html_is_read_as_its_text() -> None:
     told = text_of_html("<div>One<br>two <at id='0'>Bob</at></div><script>x</script>&amp;lt;")
     assert told == "One\ntwo @Bob\nx&lt;"
+
+
+@pytest.mark.parametrize(
+    ("conversation", "is_personal"),
+    [
+        ({"id": "a:1", "conversationType": "personal"}, True),
+        ({"id": "a:1"}, True),
+        ({"id": GROUP, "conversationType": "groupChat"}, False),
+        ({"id": GROUP}, False),
+        ({"id": f"{CHANNEL};messageid={ROOT}"}, False),
+        ({"id": "a:1", "conversationType": "meeting"}, False),
+    ],
+)
+def test_only_where_nobody_else_reads_it_is_a_conversation_somebody_s_own(
+    conversation: Payload, *, is_personal: bool
+) -> None:
+    told = a_message(mention=True)
+    told["conversation"] = conversation
+    found = row(told)
+    assert found.kept.seen.is_personal == is_personal
+    assert found.conversation.startswith("@") == is_personal
+
+
+def test_a_form_is_sent_from_where_its_sender_is() -> None:
+    for where, channel in (("personal", f"@{ALICE}"), ("channel", CHANNEL), ("groupChat", GROUP)):
+        sent = row(a_click(actions.DENY_FORM, where=where)).kept.done
+        assert isinstance(sent, Submission)
+        assert sent.channel == channel
