@@ -13,6 +13,16 @@ from tests.databases import CleanDatabases, Urls, build_template
 from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
 
+_PARTS = 4  # as many as the Makefile asks for workers
+_LONG = (
+    "scenarios/crash/",
+    "scenarios/test_isolation",
+    "scenarios/test_one_decision",
+    "scenarios/test_waiting_is_free",
+    "integration/test_mcp_processes",
+    "integration/test_takeover",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take what has snapshots and pictures made anew."""
@@ -46,7 +56,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("together")
         wanted.append((places.setdefault(str(mark.args[0]), place) if mark else place, item))
     wanted.sort(key=lambda each: each[0])
-    items[:] = [item for _, item in wanted]
+    items[:] = _long_ones_first([item for _, item in wanted])
+
+
+def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests with those that wait longest at the front of each worker's part of them.
+
+    Begun last, one of them would be waited for by everybody.
+    """
+    long = [item for item in items if any(part in item.nodeid for part in _LONG)]
+    chosen = set(long)
+    others = [item for item in items if item not in chosen]
+    share = -(-len(others) // _PARTS)
+    parts = ([*long[at::_PARTS], *others[at * share : (at + 1) * share]] for at in range(_PARTS))
+    return [item for part in parts for item in part]
 
 
 @pytest.fixture(scope="session")
