@@ -4,15 +4,15 @@ import functools
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 import click
 
 from bots.slack.install import installed_record
 from bots.slack.manifest import as_json, as_yaml, manifest
-from core.domain.audit import AuditRecord, audit_record
 from core.domain.canonical import Json, JsonObject
 from core.domain.chat import Surface, Workspace
-from core.errors import Misconfigured, NotFound, Unavailable
+from core.errors import Misconfigured, Unavailable
 from sallyport import settings
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, as_json_given, table
@@ -22,9 +22,9 @@ from sallyport.commands.session import (
     as_option,
     limit_option,
     parts_of_process,
-    tenant_named,
     tenant_option,
 )
+from sallyport.commands.workspaces import TenantWorkspaces
 from sallyport.founding import OPERATOR
 from sallyport.slack import SlackParts
 
@@ -65,17 +65,10 @@ async def made(url: str | None, *, socket: bool, in_yaml: bool) -> Answer:
 async def listed(tenant: str, limit: int, cursor: str) -> Answer:
     """List a tenant's workspaces; their tokens are never shown."""
     async with parts_of_process() as parts:
-        tenant_id = await tenant_named(parts, tenant)
-        found = await parts.chat_workspaces.of_tenant(
-            tenant_id, surface=Surface.SLACK, after=cursor, limit=limit
-        )
+        found = await _WORKSPACES.page(parts, tenant=tenant, after=cursor, limit=limit)
         where = f"{parts.settings.http.url}/slack/install"
-    rows = [_told(workspace) for workspace in found]
     return Answer(
-        document={
-            "items": [*rows],
-            "next_cursor": found[-1].workspace if len(found) == limit else None,
-        },
+        document=_WORKSPACES.document(found, limit=limit),
         shown=table(
             "workspace",
             "name",
@@ -149,14 +142,7 @@ async def route(tenant: str, workspace: str, channel: str | None, *, direct: boo
     if channel is not None and _CHANNEL.fullmatch(channel) is None:
         raise click.UsageError("A channel is given by its id, such as C0123456789.")
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
-        now = parts.clock.now()
-        content: JsonObject = {"workspace": found.workspace, "approvals_channel": channel}
-        audit = _note(found, action="slack.routed", content=content, at=now)
-        await parts.chat_workspaces.route(found, channel=channel, at=now, audit=audit)
-        found = await _named(parts, tenant=tenant, workspace=workspace)
-    there = f"in {channel}" if channel else "to each approver"
-    return Answer(document=_told(found), shown=f"Questions in {found.name} are put {there}.")
+        return await _WORKSPACES.route(parts, tenant=tenant, workspace=workspace, channel=channel)
 
 
 @COMMAND.command("emails")
@@ -171,13 +157,9 @@ async def emails(tenant: str, workspace: str, *, trusted: bool) -> Answer:
     who are here already.
     """
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
-        now = parts.clock.now()
-        content: JsonObject = {"workspace": found.workspace, "links_by_email": trusted}
-        audit = _note(found, action="slack.emails_trusted", content=content, at=now)
-        await parts.chat_workspaces.trust_emails(found, trusted=trusted, at=now, audit=audit)
-    told = "link accounts by themselves" if trusted else "link nobody"
-    return Answer(document=content, shown=f"Verified emails in {found.name} {told} from now on.")
+        return await _WORKSPACES.trust_emails(
+            parts, tenant=tenant, workspace=workspace, trusted=trusted
+        )
 
 
 @COMMAND.command("leave")
@@ -187,14 +169,14 @@ async def emails(tenant: str, workspace: str, *, trusted: bool) -> Answer:
 async def leave(tenant: str, workspace: str) -> Answer:
     """Give a workspace up: take the app out, and forget its tokens; another tenant may have it."""
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
+        found = await _WORKSPACES.named(parts, tenant=tenant, workspace=workspace)
         problem = await _uninstalled(parts, found)
         content: JsonObject = {
             "workspace": found.workspace,
             "name": found.name,
             "uninstalled": problem is None,
         }
-        audit = _note(found, action="slack.left", content=content, at=parts.clock.now())
+        audit = _WORKSPACES.note(found, did="left", content=content, at=parts.clock.now())
         await parts.chat_workspaces.remove(found, audit=audit)
     told = f"{found.name} does not belong to {tenant} any more."
     if problem is not None:
@@ -231,18 +213,6 @@ async def _uninstalled(parts: Assembly, workspace: Workspace) -> str | None:
     return None
 
 
-async def _named(parts: Assembly, *, tenant: str, workspace: str) -> Workspace:
-    tenant_id = await tenant_named(parts, tenant)
-    found = await parts.chat_workspaces.of_id(tenant_id, surface=Surface.SLACK, workspace=workspace)
-    if found is None:
-        raise NotFound("unknown_workspace", workspace=workspace[:50])
-    return found
-
-
-def _note(workspace: Workspace, *, action: str, content: JsonObject, at: datetime) -> AuditRecord:
-    return audit_record(workspace.tenant_id, at=at, action=action, actor=OPERATOR, content=content)
-
-
 def _told(workspace: Workspace) -> dict[str, Json]:
     return {
         "workspace": workspace.workspace,
@@ -259,3 +229,6 @@ def _told(workspace: Workspace) -> dict[str, Json]:
 
 def _moment(at: datetime | None) -> str | None:
     return at.isoformat(timespec="seconds") if at else None
+
+
+_WORKSPACES: Final = TenantWorkspaces(Surface.SLACK, told=_told)

@@ -1,19 +1,19 @@
 """Teams: the app as it is taken in there, and the Entra tenants whose people may talk to it."""
 
 import re
-from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
 from bots.teams.manifest import FIRST_VERSION, NAME
 from bots.teams.package import package
-from core.domain.audit import AuditRecord, audit_record
+from core.domain.audit import audit_record
 from core.domain.canonical import Json, JsonObject
 from core.domain.chat import Installation, Surface, Workspace, WorkspaceState, entra_id
 from core.domain.ids import TenantId
 from core.domain.principal import Principal
-from core.errors import Misconfigured, NotFound
+from core.errors import Misconfigured
 from sallyport import settings
 from sallyport.assembly import Assembly
 from sallyport.commands.answer import Answer, answering, table
@@ -22,9 +22,9 @@ from sallyport.commands.session import (
     as_option,
     limit_option,
     parts_of_process,
-    tenant_named,
     tenant_option,
 )
+from sallyport.commands.workspaces import TenantWorkspaces
 from sallyport.founding import OPERATOR
 
 COMMAND = click.Group("teams", help="Make the app for Teams, and say whose people may use it.")
@@ -113,7 +113,7 @@ async def allow(
         shown = name or (found.name if found else entra_tenant)
         workspace = await _allowed(parts, entra_tenant, name=shown, by=admin)
         if channel is not None:
-            workspace = await _routed(parts, workspace, channel=channel)
+            workspace = await _WORKSPACES.routed(parts, workspace, channel=channel)
     return Answer(
         document=_told(workspace), shown=f"{workspace.name} belongs to {tenant} from now on."
     )
@@ -127,15 +127,9 @@ async def allow(
 async def listed(tenant: str, limit: int, cursor: str) -> Answer:
     """List the Entra tenants whose people may talk to a tenant's agent."""
     async with parts_of_process() as parts:
-        tenant_id = await tenant_named(parts, tenant)
-        found = await parts.chat_workspaces.of_tenant(
-            tenant_id, surface=Surface.TEAMS, after=cursor, limit=limit
-        )
+        found = await _WORKSPACES.page(parts, tenant=tenant, after=cursor, limit=limit)
     return Answer(
-        document={
-            "items": [_told(workspace) for workspace in found],
-            "next_cursor": found[-1].workspace if len(found) == limit else None,
-        },
+        document=_WORKSPACES.document(found, limit=limit),
         shown=table(
             "workspace",
             "name",
@@ -168,10 +162,7 @@ async def route(tenant: str, workspace: str, channel: str | None, *, direct: boo
     if channel is not None and _CHANNEL.fullmatch(channel) is None:
         raise click.UsageError(_CHANNEL_LOOKS)
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
-        found = await _routed(parts, found, channel=channel)
-    there = f"in {channel}" if channel else "to each approver"
-    return Answer(document=_told(found), shown=f"Questions in {found.name} are put {there}.")
+        return await _WORKSPACES.route(parts, tenant=tenant, workspace=workspace, channel=channel)
 
 
 @COMMAND.command("emails")
@@ -186,13 +177,9 @@ async def emails(tenant: str, workspace: str, *, trusted: bool) -> Answer:
     who are here already.
     """
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
-        now = parts.clock.now()
-        content: JsonObject = {"workspace": found.workspace, "links_by_email": trusted}
-        audit = _note(found, action="teams.emails_trusted", content=content, at=now)
-        await parts.chat_workspaces.trust_emails(found, trusted=trusted, at=now, audit=audit)
-    told = "link accounts by themselves" if trusted else "link nobody"
-    return Answer(document=content, shown=f"Verified emails in {found.name} {told} from now on.")
+        return await _WORKSPACES.trust_emails(
+            parts, tenant=tenant, workspace=workspace, trusted=trusted
+        )
 
 
 @COMMAND.command("forget")
@@ -202,7 +189,7 @@ async def emails(tenant: str, workspace: str, *, trusted: bool) -> Answer:
 async def forget(entra_tenant: str, tenant: str) -> Answer:
     """Let the people of an Entra tenant in no more; it stays this tenant's, to be allowed again."""
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=entra_tenant)
+        found = await _WORKSPACES.named(parts, tenant=tenant, workspace=entra_tenant)
         now = parts.clock.now()
         content: JsonObject = {"workspace": found.workspace, "name": found.name}
         await parts.chat_workspaces.left(
@@ -210,9 +197,9 @@ async def forget(entra_tenant: str, tenant: str) -> Answer:
             state=WorkspaceState.UNINSTALLED,
             before=now,
             at=now,
-            audit=_note(found, action="teams.forgotten", content=content, at=now),
+            audit=_WORKSPACES.note(found, did="forgotten", content=content, at=now),
         )
-        found = await _named(parts, tenant=tenant, workspace=entra_tenant)
+        found = await _WORKSPACES.named(parts, tenant=tenant, workspace=entra_tenant)
     return Answer(document=_told(found), shown=f"The people of {found.name} are let in no more.")
 
 
@@ -223,9 +210,9 @@ async def forget(entra_tenant: str, tenant: str) -> Answer:
 async def leave(tenant: str, workspace: str) -> Answer:
     """Give an Entra tenant up: another tenant may have it."""
     async with parts_of_process() as parts:
-        found = await _named(parts, tenant=tenant, workspace=workspace)
+        found = await _WORKSPACES.named(parts, tenant=tenant, workspace=workspace)
         content: JsonObject = {"workspace": found.workspace, "name": found.name}
-        audit = _note(found, action="teams.left", content=content, at=parts.clock.now())
+        audit = _WORKSPACES.note(found, did="left", content=content, at=parts.clock.now())
         await parts.chat_workspaces.remove(found, audit=audit)
     return Answer(document=content, shown=f"{found.name} does not belong to {tenant} any more.")
 
@@ -262,25 +249,6 @@ async def _allowed(parts: Assembly, entra_tenant: str, *, name: str, by: Princip
     )
 
 
-async def _routed(parts: Assembly, workspace: Workspace, *, channel: str | None) -> Workspace:
-    now = parts.clock.now()
-    content: JsonObject = {"workspace": workspace.workspace, "approvals_channel": channel}
-    audit = _note(workspace, action="teams.routed", content=content, at=now)
-    await parts.chat_workspaces.route(workspace, channel=channel, at=now, audit=audit)
-    return await _there(parts, workspace.tenant_id, workspace=workspace.workspace)
-
-
-async def _named(parts: Assembly, *, tenant: str, workspace: str) -> Workspace:
-    return await _there(parts, await tenant_named(parts, tenant), workspace=workspace)
-
-
-async def _there(parts: Assembly, tenant_id: TenantId, *, workspace: str) -> Workspace:
-    found = await _find(parts, tenant_id, workspace=workspace)
-    if found is None:
-        raise NotFound("unknown_workspace", workspace=workspace)
-    return found
-
-
 async def _find(parts: Assembly, tenant_id: TenantId, *, workspace: str) -> Workspace | None:
     return await parts.chat_workspaces.of_id(tenant_id, surface=Surface.TEAMS, workspace=workspace)
 
@@ -289,10 +257,6 @@ def _app_id(teams: settings.TeamsSettings) -> str:
     if teams.teams_app_id is None:
         raise Misconfigured("teams_off", key="SALLYPORT_TEAMS_APP_ID")
     return teams.teams_app_id
-
-
-def _note(workspace: Workspace, *, action: str, content: JsonObject, at: datetime) -> AuditRecord:
-    return audit_record(workspace.tenant_id, at=at, action=action, actor=OPERATOR, content=content)
 
 
 def _told(workspace: Workspace) -> dict[str, Json]:
@@ -305,3 +269,6 @@ def _told(workspace: Workspace) -> dict[str, Json]:
         "links_by_email": workspace.links_by_email,
         "allowed_at": workspace.installed_at.isoformat(timespec="seconds"),
     }
+
+
+_WORKSPACES: Final = TenantWorkspaces(Surface.TEAMS, told=_told)
