@@ -88,15 +88,14 @@ class TeamsHandling:
         if told.change == "installed":
             await self._greet(arrival, told.seen)
             return
-        deed = await self._rating(arrival, told) if told.rated else told.done
+        deed = await self._rating(arrival, told.rated, told.seen) if told.rated else told.done
         if deed is not None:
             await self._handling(replace(arrival, payload=kept(deed)), deed)
         # Not where it raised: then it is done again, and whoever waits may still see that.
         self._screens.done(arrival.external_id)
 
-    async def _rating(self, arrival: Arrival, told: Kept) -> Deed | None:
+    async def _rating(self, arrival: Arrival, rated: Rated, seen: Seen) -> Deed | None:
         """Return thumbs as what they are on every surface: about a run."""
-        rated: Rated = told.rated or Rated(message="", good=True)
         key = await self._sent.key_of(
             arrival.tenant_id,
             surface=arrival.surface,
@@ -107,7 +106,7 @@ class TeamsHandling:
         if kind != "run":
             _log.info("teams.rated_nothing", tenant_id=str(arrival.tenant_id))
             return None
-        seen, ids = told.seen, {"r": rest.partition(":")[0]}
+        ids = {"r": rest.partition(":")[0]}
         channel = f"@{seen.user}" if seen.is_personal else seen.conversation
         # No trigger: below its own thumbs Teams shows nothing of ours.
         if not rated.good:

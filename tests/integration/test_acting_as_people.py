@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,25 +11,18 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from bots.homes import Homes
-from bots.teams.entra import EntraTokens
-from bots.teams.manifest import resource_of
-from bots.teams.tab import tab_routes
-from console.rendering import Pages
 from core.domain.account import Account
 from core.domain.principal import Caller
 from core.domain.tool import Failed, Risk, Succeeded
 from core.errors import InvalidInput
 from core.identity.on_behalf_of import OnBehalfOf
 from core.store.chat_links import StoredLinks
-from core.store.readiness import Readiness
 from sallyport.assembly import Assembly
-from sallyport.http import http_app
-from sallyport.settings import EgressSettings, HttpSettings, Settings, TeamsSettings
+from sallyport.settings import EgressSettings, Settings, TeamsSettings
 from tests.databases import Urls
-from tests.integration.test_teams_tab import BOB, PUBLIC, Tab, allowed, switching
-from tests.rest import listening
+from tests.integration.test_teams_tab import BOB, PUBLIC, Tab, allowed
 from tests.teams.entra import ALICE, APP, ENTRA, PASSWORD, Entra, entra_here
+from tests.teams.tab import served_tab
 from tests.upstreams import Server, UpstreamServers, accepted, settings_with
 from tests.world import World
 
@@ -100,37 +92,6 @@ def settings_at(folder: Path, *, server: Server, entra: Entra) -> Settings:
     return made.model_copy(update={"teams": teams, "egress": egress})
 
 
-@asynccontextmanager
-async def served(world: World, entra: Entra) -> AsyncGenerator[str]:
-    parts = world.assembly
-    asgi = http_app(
-        app=world.app,
-        tokens=parts.tokens,
-        mcp=None,
-        readiness=Readiness(parts.database).check,
-        settings=HttpSettings(public_url=PUBLIC),
-        clock=parts.clock,
-        pages=parts.sign_in.pages(world.app, public_url=PUBLIC).routes,
-        chat=tab_routes(
-            EntraTokens(
-                parts.sign_in.openid,
-                workspaces=parts.chat_workspaces,
-                login_url=entra.url,
-                app_id=APP,
-                resource=resource_of(APP, url=PUBLIC),
-            ),
-            links=parts.linking,
-            homes=Homes(world.app, tools=switching(parts), pages_url=PUBLIC),
-            acting=parts.acting,
-            companies=parts.people,
-            pages=Pages(),
-            pages_url=PUBLIC,
-        ),
-    )
-    async with listening(asgi) as url:
-        yield url
-
-
 @pytest.fixture
 def server(upstream_servers: UpstreamServers) -> Server:
     return upstream_servers.fresh()
@@ -150,7 +111,7 @@ async def place(urls: Urls, tmp_path: Path, server: Server) -> AsyncGenerator[Pl
                 )
                 await parts.upstreams.act_as_person(acme.admin, upstream="wiki", scope=SCOPE)
                 entra.consented.add(SCOPE)
-                async with served(world, entra) as url:
+                async with served_tab(world, entra, app_id=APP, public_url=PUBLIC) as url:
                     tab = Tab(world=world, entra=entra, acme=acme, url=url)
                     await tab.link(ALICE)
                     await tab.link(BOB, to="approver")

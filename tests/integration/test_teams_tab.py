@@ -9,27 +9,19 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from bots.homes import Homes
-from bots.teams.entra import EntraTokens
-from bots.teams.manifest import resource_of
-from bots.teams.tab import LIBRARY, LIBRARY_DIGEST, tab_routes
-from console.rendering import Pages
+from bots.teams.tab import LIBRARY, LIBRARY_DIGEST
 from core.domain.account import Account
 from core.domain.audit import audit_record
 from core.domain.chat import Installation, Surface, Workspace, WorkspaceState
 from core.domain.sign_in import How
 from core.store.chat_tables import chat_link_offers
-from core.store.readiness import Readiness
-from core.switching import Switching
 from sallyport.assembly import Assembly
-from sallyport.http import http_app
-from sallyport.settings import HttpSettings
 from tests.databases import Urls
 from tests.loopback import http_client
 from tests.oidc_provider import new_key
 from tests.pages import SCRIPT, LoopbackAssembly, Page
-from tests.rest import listening
 from tests.teams.entra import ALICE, APP, ENTRA, OTHER, Entra, entra_here
+from tests.teams.tab import served_tab
 from tests.world import Company, World, world_on
 
 PUBLIC = "https://agents.acme.test"
@@ -93,43 +85,8 @@ async def tab(urls: Urls, tmp_path: Path) -> AsyncGenerator[Tab]:
         parts = world.assembly
         acme = await world.company()
         await allowed(parts, acme)
-        asgi = http_app(
-            app=world.app,
-            tokens=parts.tokens,
-            mcp=None,
-            readiness=Readiness(parts.database).check,
-            settings=HttpSettings(public_url=PUBLIC),
-            clock=parts.clock,
-            pages=parts.sign_in.pages(world.app, public_url=PUBLIC).routes,
-            chat=tab_routes(
-                EntraTokens(
-                    parts.sign_in.openid,
-                    workspaces=parts.chat_workspaces,
-                    login_url=entra.url,
-                    app_id=APP,
-                    resource=resource_of(APP, url=PUBLIC),
-                ),
-                links=parts.linking,
-                acting=parts.acting,
-                homes=Homes(world.app, tools=switching(parts), pages_url=PUBLIC),
-                companies=parts.people,
-                pages=Pages(),
-                pages_url=PUBLIC,
-            ),
-        )
-        async with listening(asgi) as url:
+        async with served_tab(world, entra, app_id=APP, public_url=PUBLIC) as url:
             yield Tab(world=world, entra=entra, acme=acme, url=url)
-
-
-def switching(parts: Assembly) -> Switching:
-    return Switching(
-        toolbox=parts.toolbox,
-        theirs=parts.stored_upstreams,
-        settings=parts.people,
-        auditor=parts.journal,
-        clock=parts.clock,
-        renew=parts.tokens.renew,
-    )
 
 
 async def allowed(parts: Assembly, acme: Company) -> None:
