@@ -184,14 +184,16 @@ class Linking:
 
         It does where an admin has said so for the workspace, for addresses in the domains of the
         tenant's identity provider, for people who are there and enabled, and for accounts that
-        were never linked. None where any of this is not so.
+        were never linked. None where any of this is not so; whose the account is where it is
+        somebody's by now.
         """
         email = email.strip().lower()
         if _EMAIL.fullmatch(email) is None:
             return None
         person = await self._links.trusted(tenant_id, account=account, email=email)
         if person is None:
-            return None
+            # Also where another arrival of theirs was quicker than this one.
+            return await self._links.person(tenant_id, account=account)
         link = AccountLink(
             account=account, person=person, how=Linked.DOMAIN, linked_at=self._clock.now()
         )

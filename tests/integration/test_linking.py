@@ -376,6 +376,10 @@ async def test_a_verified_email_links_where_the_tenant_says_so(acme: Acme) -> No
     ((action, actor, content),) = await acme.audited()
     assert (action, actor, content["how"]) == ("account.linked", "system", "domain")
     assert len(await acme.told()) == 1
+    # To a second arrival that found it unlinked, and comes here when it is linked.
+    again = await acme.linking.by_email(acme.tenant.id, account=TRUSTED, email="alice@acme.test")
+    assert again == acme.alice
+    assert len(await acme.audited()) == 1
 
 
 @pytest.mark.parametrize(
