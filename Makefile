@@ -47,8 +47,8 @@ peers: $(STAMP) ## tests against outside peers (installs npm packages into an ig
 conformance: $(STAMP) ## the public conformance suite for MCP, scenario by scenario (needs Node.js)
 	@$(BIN)/python -m pytest -m conformance tests/conformance -rs $(ARGS)
 
-soak: $(STAMP) ## the long crash, race and load suites
-	@$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+soak: $(STAMP) ## the long crash, race and load suites, and a thousand examples of each property
+	@$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile many --timeout 3600 $(ARGS)
 
 bench: $(STAMP) ## benchmarks, with peers in the same run
 	@$(BIN)/python -m bench.governed_call

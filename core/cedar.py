@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from importlib.resources import files
 from typing import Final, NamedTuple, cast
 from uuid import UUID
@@ -19,6 +19,7 @@ from core.errors import Misconfigured
 from core.ports import Facts
 
 _REMEMBERED: Final = 8192
+_SETS_REMEMBERED: Final = 16
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ANNOTATIONS: Final = {
     "permit": frozenset({"id", "reason", "approval", "needed", "groups"}),
@@ -42,10 +43,8 @@ class CedarPolicy:
         Raises:
             Misconfigured: ``policy_invalid`` with ``detail``.
         """
-        policies = _packaged("base.cedar") + added
-        self._schema = cedarpy.Schema.from_str(_packaged("schema.cedarschema"))
-        self._rules = _checked(policies, schema=self._schema)
-        self._policies = cedarpy.PolicySet.from_str(policies)
+        known = _parsed(_packaged("base.cedar") + added)
+        self._schema, self._policies, self._rules = known.schema, known.policies, known.rules
         # A verdict follows from what the rules see and from nothing else, so it can't go stale.
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._judged)
 
@@ -220,6 +219,25 @@ def _permitted(rules: Sequence[_Rule], *, seen: _Seen) -> Verdict:
     return RequireApproval(reason=reason, approvers=approvers, rules=names)
 
 
+class _Parsed(NamedTuple):
+    """A set of rules that was checked; nothing changes it."""
+
+    schema: cedarpy.Schema
+    policies: cedarpy.PolicySet
+    rules: Mapping[str, _Rule]
+
+
+@lru_cache(maxsize=_SETS_REMEMBERED)
+def _parsed(policies: str) -> _Parsed:
+    schema = cedarpy.Schema.from_str(_packaged("schema.cedarschema"))
+    return _Parsed(
+        schema=schema,
+        policies=cedarpy.PolicySet.from_str(policies),
+        rules=_checked(policies, schema=schema),
+    )
+
+
+@cache
 def _packaged(name: str) -> str:
     return (files("core") / "policies" / name).read_text(encoding="utf-8")
 

@@ -86,13 +86,23 @@ class Assembly:
     there, as the crash tests do, overrides that method.
     """
 
-    def __init__(self, settings: Settings, *, url: str, agent: AgentVersion | None = None) -> None:
-        """Take the settings and the app's way to the database; connect when first used."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        url: str,
+        agent: AgentVersion | None = None,
+        database: Database | None = None,
+    ) -> None:
+        """Take the settings and the app's way to the database; connect when first used.
+
+        ``database`` is what is connected with already, if anything; the caller closes it.
+        """
         self.settings = settings
         self.url = url
         self.executor_id = f"worker-{uuid4().hex}"
         self.clock: Clock = SystemClock()
-        self.database = Database(url)
+        self.database = database or Database(url)
         self.writes = GroupedWrites(self.database)
         self.directory = Directory(self.database)
         self.people = StoredPeople(self.database)

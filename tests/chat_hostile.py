@@ -41,7 +41,7 @@ NASTY = (
     " \n ",
 )
 HUGE = tuple(
-    one * (1_000_000 // len(one)) for one in (NASTY[0], NASTY[5], "😀", "中", "&", '{"<a', " ")
+    one * (250_000 // len(one)) for one in (NASTY[0], NASTY[5], "😀", "中", "&", '{"<a', " ")
 )
 PIECES = (
     *(

@@ -5,13 +5,18 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
 from tests.builders import SteadyClock
-from tests.databases import CleanDatabases, Urls, build_template
+from tests.databases import CleanDatabases, Urls, build_template, database_on
 from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
+
+settings.register_profile("few", max_examples=40)
+settings.register_profile("many", max_examples=1000)
+settings.load_profile("few")
 
 _PARTS = 4  # as many as the Makefile asks for workers
 _LONG = (
@@ -112,9 +117,8 @@ def module_urls(clean_databases: CleanDatabases) -> Generator[Urls]:
 @pytest.fixture
 async def database(urls: Urls) -> AsyncGenerator[Database]:
     """Give the test the app's own way to its database."""
-    opened = Database(urls.app, pool_size=5)
-    yield opened
-    await opened.close()
+    async with database_on(urls, pool_size=5) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

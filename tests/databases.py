@@ -2,6 +2,8 @@
 
 import base64
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
@@ -9,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from core.durable import client as durable
+from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
 from core.store.migrate import migrate
 
@@ -66,6 +69,24 @@ class Urls:
     def settings(self) -> dict[str, str]:
         """What a command is told of a database that is not in its data folder."""
         return {"SALLYPORT_DATABASE_URL": self.app, "SALLYPORT_MASTER_KEY": _MASTER_KEY}
+
+
+_idle: dict[tuple[str, int], list[Database]] = {}
+
+
+@asynccontextmanager
+async def database_on(urls: Urls, *, pool_size: int = 10) -> AsyncGenerator[Database]:
+    """Give the app's own way to a database; nobody else has this one meanwhile.
+
+    One that was closed is opened again: what it has compiled of SQL it need not compile anew.
+    """
+    idle = _idle.setdefault((urls.app, pool_size), [])
+    database = idle.pop() if idle else Database(urls.app, pool_size=pool_size)
+    try:
+        yield database
+    finally:
+        await database.close()
+        idle.append(database)
 
 
 class CleanDatabases:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from core.domain.principal import Principal, Role
 from core.domain.run import AgentVersion
 from core.domain.sign_in import IdentityProvider
+from core.store.database import Database
 from core.store.readiness import Readiness
 from core.store.tables import audit_records
 from sallyport.assembly import Assembly
@@ -34,9 +35,17 @@ SCRIPT = "scripts: [{contains: hello, turns: [{say: Hello.}]}]"
 class LoopbackAssembly(Assembly):
     """The real parts, allowed to ask a provider on this machine."""
 
-    def __init__(self, settings: Settings, *, url: str, agent: AgentVersion | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        url: str,
+        agent: AgentVersion | None = None,
+        database: Database | None = None,
+    ) -> None:
         egress = EgressSettings(allow_private_hosts=("127.0.0.1",))
-        super().__init__(settings.model_copy(update={"egress": egress}), url=url, agent=agent)
+        allowed = settings.model_copy(update={"egress": egress})
+        super().__init__(allowed, url=url, agent=agent, database=database)
 
 
 class _Reader(HTMLParser):

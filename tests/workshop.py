@@ -21,6 +21,7 @@ from core.domain.principal import Caller
 from core.domain.run import AgentVersion, CallRecord, Run
 from core.domain.tool import Preview, Risk
 from core.ports import LanguageModel, OnText, Policy
+from core.store.database import Database
 from core.store.tables import audit_records
 from core.tools.authoring import (
     Arguments,
@@ -34,7 +35,7 @@ from core.tools.authoring import (
 )
 from sallyport.assembly import Assembly
 from sallyport.settings import Settings
-from tests.databases import Urls
+from tests.databases import Urls, database_on
 from tests.nouns import AGENT, an_answer
 from tests.world import World, settings_for
 
@@ -184,12 +185,13 @@ class Workshop(Assembly):
         agent: AgentVersion | None = None,
         rules: str = "",
         tools: Pack[Bench] = TOOLS,
+        database: Database | None = None,
     ) -> None:
         self.lines = lines
         self.bench = Bench()
         self._rules = rules
         self._pack = tools
-        super().__init__(settings, url=url, agent=agent)
+        super().__init__(settings, url=url, agent=agent, database=database)
 
     def build_model(self) -> LanguageModel:
         return self.lines
@@ -240,15 +242,14 @@ async def workplace_on(
     """Put a workplace together."""
     script = folder / f"script-{uuid4().hex}.yaml"
     script.write_text("scripts: [{contains: x, turns: [{say: x}]}]", encoding="utf-8")
-    assembly = Workshop(
-        settings_for(folder, script=script),
-        url=urls.app,
-        lines=Lines(*lines),
-        agent=agent,
-        rules=rules,
-        tools=tools,
-    )
-    try:
+    async with database_on(urls) as database:
+        assembly = Workshop(
+            settings_for(folder, script=script),
+            url=urls.app,
+            lines=Lines(*lines),
+            agent=agent,
+            rules=rules,
+            tools=tools,
+            database=database,
+        )
         yield Workplace(assembly)
-    finally:
-        await assembly.database.close()

@@ -19,7 +19,7 @@ from core.store.seeds import create_project, seed_tasks
 from sallyport.assembly import Assembly
 from sallyport.settings import Settings, of_values
 from tests.builders import make_person, make_tenant
-from tests.databases import Urls
+from tests.databases import Urls, database_on
 
 
 class HeldDispatcher:
@@ -124,11 +124,8 @@ async def world_on(
     """Put a world together on a test's database; ``script`` is what the model says."""
     path = folder / f"script-{uuid4().hex}.yaml"
     path.write_text(script, encoding="utf-8")
-    assembly = kind(settings_for(folder, script=path), url=urls.app)
-    try:
-        yield World(assembly)
-    finally:
-        await assembly.database.close()
+    async with database_on(urls) as database:
+        yield World(kind(settings_for(folder, script=path), url=urls.app, database=database))
 
 
 def settings_for(folder: Path, *, script: Path | None = None) -> Settings:

@@ -1,6 +1,7 @@
 """Every code that can be raised has a sentence, and every sentence gets the facts that it names."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from string import Formatter
 
@@ -25,8 +26,13 @@ ERRORS = frozenset(
 )
 
 
-def raised() -> Iterator[tuple[str, str, set[str] | None]]:
-    """Yield place, code and facts of each error that is made with a literal code."""
+@functools.cache
+def raised() -> tuple[tuple[str, str, set[str] | None], ...]:
+    """Return place, code and facts of each error that is made with a literal code."""
+    return tuple(_raised())
+
+
+def _raised() -> Iterator[tuple[str, str, set[str] | None]]:
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -45,7 +51,7 @@ def named(template: str) -> set[str]:
 
 
 def test_errors_are_found_in_the_source() -> None:
-    assert len(list(raised())) > 50
+    assert len(raised()) > 50
 
 
 def test_every_code_that_can_be_raised_has_a_sentence() -> None:

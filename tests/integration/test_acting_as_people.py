@@ -19,7 +19,7 @@ from core.identity.on_behalf_of import OnBehalfOf
 from core.store.chat_links import StoredLinks
 from sallyport.assembly import Assembly
 from sallyport.settings import EgressSettings, Settings, TeamsSettings
-from tests.databases import Urls
+from tests.databases import Urls, database_on
 from tests.integration.test_teams_tab import BOB, PUBLIC, Tab, allowed
 from tests.teams.entra import ALICE, APP, ENTRA, PASSWORD, Entra, entra_here
 from tests.teams.tab import served_tab
@@ -100,8 +100,9 @@ def server(upstream_servers: UpstreamServers) -> Server:
 @pytest.fixture
 async def place(urls: Urls, tmp_path: Path, server: Server) -> AsyncGenerator[Place]:
     async with entra_here() as entra:
-        parts = Assembly(settings_at(tmp_path, server=server, entra=entra), url=urls.app)
-        try:
+        settings = settings_at(tmp_path, server=server, entra=entra)
+        async with database_on(urls) as database:
+            parts = Assembly(settings, url=urls.app, database=database)
             async with parts.upstream_tools.open():
                 world = World(parts)
                 acme = await world.company()
@@ -116,8 +117,6 @@ async def place(urls: Urls, tmp_path: Path, server: Server) -> AsyncGenerator[Pl
                     await tab.link(ALICE)
                     await tab.link(BOB, to="approver")
                     yield Place(tab=tab)
-        finally:
-            await parts.database.close()
 
 
 async def test_each_call_carries_the_token_of_whom_it_is_made_for(place: Place) -> None:

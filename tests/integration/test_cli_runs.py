@@ -1,15 +1,14 @@
-"""Runs, calls, approvals, undo and the audit from the command line, with no server anywhere."""
+"""Runs, calls, approvals, undo and the audit from the command line, with no worker anywhere."""
 
 import json
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import CommandLine, CommandLineHere, Json
+from tests.databases import Urls
 
 ACME = "--tenant=acme"
 ALICE = (ACME, "--as=alice@acme.test")
@@ -17,15 +16,14 @@ BOB = (ACME, "--as=bob@acme.test")
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
+def cli(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """Give the module one tenant with somebody who asks and somebody who decides."""
     data_dir = Path(tmp_path_factory.mktemp("cli"))
-    with EmbeddedPostgres(data_dir):
-        line = CommandLineHere(data_dir)
-        line.json("tenant", "create", "acme", "--tier=pro")
-        line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
-        line.json("principal", "create", ACME, "--email=bob@acme.test", "--role=approver")
-        yield line
+    line = CommandLineHere(data_dir, environment=module_urls.settings)
+    line.json("tenant", "create", "acme", "--tier=pro")
+    line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
+    line.json("principal", "create", ACME, "--email=bob@acme.test", "--role=approver")
+    return line
 
 
 @pytest.fixture

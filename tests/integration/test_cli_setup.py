@@ -1,28 +1,26 @@
 """Setting a tenant up from the command line, and how the command line answers at all."""
 
 import subprocess
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+from tests.databases import Urls
 
 
 @pytest.fixture(scope="module")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Generator[CommandLine]:
-    """Give the module one data folder, with its server up so that no command starts it anew."""
+def cli(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give the module one data folder and one database, with somebody in it."""
     data_dir = Path(tmp_path_factory.mktemp("cli"))
-    with EmbeddedPostgres(data_dir):
-        line = CommandLineHere(data_dir)
-        line.json("tenant", "create", "acme", "--tier", "pro")
-        line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
-        yield line
+    line = CommandLineHere(data_dir, environment=module_urls.settings)
+    line.json("tenant", "create", "acme", "--tier", "pro")
+    line.json("principal", "create", "--tenant=acme", "--email=al@acme.test", "--role=member")
+    return line
 
 
 def test_script_needs_nothing_but_a_path_in_its_environment(cli: CommandLine) -> None:
-    script = CommandLine(cli.data_dir)
+    script = CommandLine(cli.data_dir, environment=cli.settings)
     group = ("--role=member", "--group=Zürich ✓")
     said = script.run(
         "principal", "create", "--tenant=acme", "--email=zo@acme.test", *group, "--json"
@@ -165,7 +163,8 @@ def test_what_to_paste_is_all_that_stands_on_standard_output(cli: CommandLine) -
     }
 
 
-def test_a_client_that_starts_the_server_is_told_how_from_any_folder(cli: CommandLine) -> None:
+def test_a_client_that_starts_the_server_is_told_how_from_any_folder(tmp_path: Path) -> None:
+    cli = CommandLineHere(tmp_path)
     person = ("--stdio", "--tenant", "acme", "--as", "alice@acme.test")
     for client, key in (("claude-desktop", "mcpServers"), ("cursor", "mcpServers")):
         printed = cli.json("mcp", "--print-config", client, *person)

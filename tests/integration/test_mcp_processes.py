@@ -12,8 +12,8 @@ from mcp.client.session import IncomingMessage
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from core.store.embedded import EmbeddedPostgres
 from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+from tests.databases import Urls
 from tests.loopback import http_client
 from tests.mcp_door import LEGACY, MODERN
 from tests.waiting import until
@@ -23,22 +23,19 @@ ALICE = (ACME, "--as=alice@acme.test")
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
-    """Give a data folder of the module's own, with a tenant in it.
-
-    Each test switches a tool of its own off.
-    """
-    line = CommandLineHere(Path(tmp_path_factory.mktemp("processes")))
-    with EmbeddedPostgres(line.data_dir):
-        line.json("tenant", "create", "acme", "--tier=pro")
-        line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
+def here(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Give a tenant of the module's own; each test switches a tool of its own off."""
+    data_dir = Path(tmp_path_factory.mktemp("processes"))
+    line = CommandLineHere(data_dir, environment=module_urls.settings)
+    line.json("tenant", "create", "acme", "--tier=pro")
+    line.json("principal", "create", ACME, "--email=alice@acme.test", "--role=member")
     return line
 
 
 @pytest.fixture
 def cli(here: CommandLine) -> CommandLine:
     """Give the real script."""
-    return CommandLine(here.data_dir, environment={"SALLYPORT_PORT": "0"})
+    return CommandLine(here.data_dir, environment={**here.settings, "SALLYPORT_PORT": "0"})
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from core.domain.tool import CallState, Failed, Preview, Risk, Succeeded
 from core.domain.upstream import PinState, Terms
 from core.domain.upstream_diff import difference
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound, SallyportError, ToolFailed
-from tests.databases import Urls
+from tests.databases import Urls, database_on
 from tests.nouns import AGENT
 from tests.upstreams import Server, UpstreamServers, accepted, over_plain_pipes, settings_with
 from tests.workshop import Line, Lines, Workplace, Workshop, use
@@ -38,12 +38,12 @@ async def workplace(
             "nowhere": {"url": "http://127.0.0.1:1/mcp", "private": True},
         },
     )
-    assembly = Workshop(settings, url=urls.app, lines=Lines(*lines), agent=AGENT)
-    try:
+    async with database_on(urls) as database:
+        assembly = Workshop(
+            settings, url=urls.app, lines=Lines(*lines), agent=AGENT, database=database
+        )
         async with assembly.upstream_tools.open():
             yield Workplace(assembly)
-    finally:
-        await assembly.database.close()
 
 
 async def state_of(place: Workplace, admin: Caller, name: str) -> PinState:
