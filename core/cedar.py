@@ -230,11 +230,8 @@ class _Parsed(NamedTuple):
 @lru_cache(maxsize=_SETS_REMEMBERED)
 def _parsed(policies: str) -> _Parsed:
     schema = cedarpy.Schema.from_str(_packaged("schema.cedarschema"))
-    return _Parsed(
-        schema=schema,
-        policies=cedarpy.PolicySet.from_str(policies),
-        rules=_checked(policies, schema=schema),
-    )
+    rules = _checked(policies, schema=schema)
+    return _Parsed(schema=schema, policies=cedarpy.PolicySet.from_str(policies), rules=rules)
 
 
 @cache

@@ -134,11 +134,7 @@ class Assembly:
         self.egress = Egress(allow_private=settings.egress.allow_private_hosts)
         self.stored_upstreams = StoredUpstreams(self.database)
         self.on_behalf_of = on_behalf_of(
-            settings.teams,
-            self.database,
-            vault=self.vault,
-            egress=self.egress,
-            clock=self.clock,
+            settings.teams, self.database, vault=self.vault, egress=self.egress, clock=self.clock
         )
         self.upstream_tools = UpstreamTools(
             settings.upstreams.allowed,
@@ -218,7 +214,6 @@ class Assembly:
             spending=self.spending,
             clock=self.clock,
         )
-
         self.deciding = DecidingParts(
             self.database,
             approvals=self.approvals,
