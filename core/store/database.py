@@ -86,10 +86,11 @@ class Database:
         return pool.checkedout() + hot
 
     async def close(self) -> None:
-        """Close both pools; what is under way is ended."""
+        """Close both pools; what is under way is ended. Used again, they open anew."""
         if self._hot is not None:
             self._hot.terminate()
             self._hot = None
+        self._opening = asyncio.Lock()  # the loop of the next use may be another one
         await self._engine.dispose()
 
     @asynccontextmanager

@@ -524,11 +524,12 @@ async def test_a_server_that_keeps_failing_is_left_alone_for_a_while(server: Ser
 async def test_a_full_line_turns_calls_away(server: Server) -> None:
     entry = {"url": server.url(), "private": True, "concurrency": 1, "waiting": 1}
     async with room_with({"web": entry}) as room:
+        patient = await room.tool("web", "hang", terms=replace(SAFE, timeout_seconds=2))
         hang = await room.tool("web", "hang", terms=HASTY)
         async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(room.use(hang)) for _ in range(4)]
-        codes = sorted(code_of(one.result()) for one in calls)
-    assert codes == ["upstream_busy", "upstream_busy", "upstream_busy", "upstream_timeout"]
+            calls = [group.create_task(room.use(one)) for one in (patient, hang, hang, hang)]
+        codes = [code_of(one.result()) for one in calls]
+    assert codes == ["upstream_timeout", "upstream_busy", "upstream_busy", "upstream_busy"]
 
 
 async def test_a_call_that_is_cancelled_leaves_the_session_to_others(room: Room) -> None:
