@@ -10,7 +10,7 @@ from hypothesis import settings
 from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
 from tests.builders import SteadyClock
-from tests.databases import CleanDatabases, Urls, build_template, database_on
+from tests.databases import CleanDatabases, Urls, build_template, close_kept, database_on
 from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
 
@@ -98,8 +98,19 @@ def clean_databases(postgres: EmbeddedPostgres) -> Generator[CleanDatabases]:
     databases.leave()
 
 
+@pytest.fixture(scope="session")
+async def kept_connections(clean_databases: CleanDatabases) -> AsyncGenerator[None]:
+    """Have tests hand on their connections to each other, and close them before the server ends."""
+    assert clean_databases
+    yield
+    await close_kept()
+
+
 @pytest.fixture
-def urls(clean_databases: CleanDatabases) -> Generator[Urls]:
+def urls(
+    clean_databases: CleanDatabases,
+    kept_connections: None,  # noqa: ARG001 - closed after the last of these
+) -> Generator[Urls]:
     """Give the test a database that the real migrations have built, for itself alone."""
     name = clean_databases.take()
     yield clean_databases.urls(name)

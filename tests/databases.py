@@ -21,7 +21,8 @@ _TEMPLATE = "template_of_tests"
 _TERMINATE = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
-"""
+and not (application_name = 'sallyport' and state = 'idle')
+"""  # idle ones are kept: see ``database_on``
 _ENDING_SECONDS = 5.0
 # What is there beside rows: a test that made, changed or granted anything changes one of these.
 # What is new or changed has a later transaction than all that was there, which the sum shows; a
@@ -78,15 +79,24 @@ _idle: dict[tuple[str, int], list[Database]] = {}
 async def database_on(urls: Urls, *, pool_size: int = 10) -> AsyncGenerator[Database]:
     """Give the app's own way to a database; nobody else has this one meanwhile.
 
-    One that was closed is opened again: what it has compiled of SQL it need not compile anew.
+    The next test has it again, with its connections: what a new one must learn of tables, functions
+    and statements takes longer than most tests.
     """
     idle = _idle.setdefault((urls.app, pool_size), [])
     database = idle.pop() if idle else Database(urls.app, pool_size=pool_size)
     try:
         yield database
     finally:
-        await database.close()
+        if database.connections_in_use:
+            await database.close()
         idle.append(database)
+
+
+async def close_kept() -> None:
+    """Close the connections that were kept for a next test."""
+    for idle in _idle.values():
+        while idle:
+            await idle.pop().close()
 
 
 class CleanDatabases:
@@ -115,7 +125,7 @@ class CleanDatabases:
         )
 
     def give_back(self, name: str) -> None:
-        """End whoever is still connected, and take every row away."""
+        """End whoever still does something, and take every row away."""
         if self._made[name].empty():
             self._free.append(name)
             return
@@ -145,7 +155,7 @@ class _Database:
         self._made = self._shape()
 
     def empty(self) -> bool:
-        """End whoever else is connected and take every row away; whether it is as it was made."""
+        """End whoever still works and take every row away; whether it is as it was made."""
         try:
             self._end_others()
             if self._shape() != self._made:
@@ -165,7 +175,7 @@ class _Database:
         return [*self._ask(_SHAPE), *self._ask(_ROLES)]
 
     def _end_others(self) -> None:
-        """End whoever else is connected, and see them gone."""
+        """End whoever else still works, and see them gone."""
         until = time.monotonic() + _ENDING_SECONDS
         # With a time to wait given, the function looks every 100 ms only: longer than most tests.
         while self._ask(_TERMINATE):
