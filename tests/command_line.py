@@ -19,10 +19,12 @@ import structlog
 
 from core.store import postmaster, server_home
 from sallyport.cli import main
+from tests.forked import Forked
 
 SCRIPT = Path(sys.executable).parent / "sallyport"
 _SECONDS = 60
 
+Process = subprocess.Popen[str] | Forked
 Json = dict[str, Any]  # Any: what a command printed, looked into by the test
 
 
@@ -55,7 +57,7 @@ class CommandLine:
 
     def run(self, *arguments: str, code: int = 0, given: str = "") -> Said:
         """Run one command, which must end with ``code``; ``given`` is its standard input."""
-        said = self._said(arguments, given=given)
+        said = self.said(arguments, given=given)
         assert said.code == code, said
         return said
 
@@ -63,7 +65,8 @@ class CommandLine:
         """Run one command with --json and return what it printed."""
         return self.run(*arguments, "--json", code=code, given=given).json
 
-    def _said(self, arguments: Sequence[str], *, given: str) -> Said:
+    def said(self, arguments: Sequence[str], *, given: str = "") -> Said:
+        """Run one command, however it ends."""
         ended = subprocess.run(
             [str(SCRIPT), *arguments],
             env=self._environment,
@@ -79,7 +82,14 @@ class CommandLine:
     @contextmanager
     def running(self, *arguments: str) -> Generator["Running"]:
         """Start a command that lasts; it is killed at the end if it has not ended."""
-        with subprocess.Popen(
+        with self._started(arguments) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
+
+    def _started(self, arguments: Sequence[str]) -> Process:
+        return subprocess.Popen(
             [str(SCRIPT), *arguments],
             env=self._environment,
             cwd=self.data_dir,
@@ -87,11 +97,7 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        ) as process:
-            try:
-                yield Running(process)
-            finally:
-                process.kill()
+        )
 
     def postgres_runs(self) -> bool:
         """Return whether a server of this data folder is alive."""
@@ -99,10 +105,27 @@ class CommandLine:
         return postmaster.find(home.cluster) is not None
 
 
+class CommandLineForked(CommandLine):
+    """The same in processes that need read no modules when they start."""
+
+    def said(self, arguments: Sequence[str], *, given: str = "") -> Said:
+        with self._started(arguments) as process:
+            try:
+                process.stdin.write(given)
+                process.stdin.close()
+                out, err = process.stdout.read(), process.stderr.read()
+                return Said(code=process.wait(_SECONDS), out=out, err=err)
+            finally:
+                process.kill()
+
+    def _started(self, arguments: Sequence[str]) -> Forked:
+        return Forked(main, arguments, environment=self._environment, folder=self.data_dir)
+
+
 class CommandLineHere(CommandLine):
     """The same in this process: without half a second of imports for each command."""
 
-    def _said(self, arguments: Sequence[str], *, given: str) -> Said:
+    def said(self, arguments: Sequence[str], *, given: str = "") -> Said:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, logs_as_they_were():
             patch.chdir(self.data_dir)
@@ -138,7 +161,7 @@ def logs_as_they_were() -> Generator[None]:
 class Running:
     """A command under way."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
 
     def first_line(self) -> str:

@@ -1,13 +1,12 @@
 """Runs that are rows and a drive that only walks them, for testing the dispatch of real workers.
 
-As a program it is one worker process: ``python -m tests.driving URL EXECUTOR [--real-pace]``; it
-says ``ready`` and ends on SIGTERM.
+``main`` is one worker, as a process: it says ``ready`` and ends on SIGTERM.
 """
 
 import asyncio
 import json
+import logging
 import signal
-import sys
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -284,22 +283,23 @@ async def worker(
         yield entered
 
 
-async def _main(url: str, *, executor_id: str, pace: Pace) -> None:
+async def _main(url: str, *, executor_id: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url, pool_size=5)
     runs = Runs(database, executor_id=executor_id)
     try:
-        async with worker(url, runs=runs, database=database, executor_id=executor_id, pace=pace):
+        async with worker(url, runs=runs, database=database, executor_id=executor_id, pace=BRISK):
             print("ready", flush=True)  # noqa: T201 - the test waits for it
             await stop.wait()
     finally:
         await database.close()
 
 
-if __name__ == "__main__":
-    # Nobody reads a worker's output after its first line, and a full pipe would stop it.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    pace = Pace() if "--real-pace" in sys.argv else BRISK
-    asyncio.run(_main(sys.argv[1], executor_id=sys.argv[2], pace=pace))
+def main(arguments: Sequence[str]) -> None:
+    """Be a worker on a database, under a name: two arguments."""
+    # Nobody reads its output after the first line, and a full pipe would stop it.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    url, executor_id = arguments
+    asyncio.run(_main(url, executor_id=executor_id))

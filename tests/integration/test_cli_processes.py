@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from core.store.embedded import EmbeddedPostgres
-from tests.command_line import CommandLine, CommandLineHere, Json
+from tests.command_line import CommandLine, CommandLineForked, CommandLineHere, Json
 
 ACME = "--tenant=acme"
 ALICE = (ACME, "--as=alice@acme.test")
@@ -30,8 +30,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cli(data_dir: Path) -> CommandLine:
-    """Give the real script, on a port that nobody has chosen for anything."""
-    return CommandLine(data_dir, environment={"SALLYPORT_PORT": "0"})
+    """Give commands that last, on a port that nobody has chosen for anything."""
+    return CommandLineForked(data_dir, environment={"SALLYPORT_PORT": "0"})
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_serve_answers_drives_and_ends_with_its_server_when_told(
 
 
 def test_taken_port_is_said_so(data_dir: Path, taken_port: int) -> None:
-    cli = CommandLine(data_dir, environment={"SALLYPORT_PORT": str(taken_port)})
+    cli = CommandLineForked(data_dir, environment={"SALLYPORT_PORT": str(taken_port)})
     error = cli.json("serve", "--no-worker", code=1)["error"]
     assert error["code"] == "port_taken"
     assert str(taken_port) in error["message"]

@@ -12,7 +12,7 @@ from mcp.client.session import IncomingMessage
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+from tests.command_line import SCRIPT, CommandLine, CommandLineForked, CommandLineHere
 from tests.databases import Urls
 from tests.loopback import http_client
 from tests.mcp_door import LEGACY, MODERN
@@ -34,8 +34,8 @@ def here(module_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> Command
 
 @pytest.fixture
 def cli(here: CommandLine) -> CommandLine:
-    """Give the real script."""
-    return CommandLine(here.data_dir, environment={**here.settings, "SALLYPORT_PORT": "0"})
+    """Give commands in processes of their own."""
+    return CommandLineForked(here.data_dir, environment={**here.settings, "SALLYPORT_PORT": "0"})
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,37 +11,29 @@ from core.domain.ids import TenantId
 from core.durable.client import QueueClient
 from core.store.database import APP_ROLE, Database
 from tests.databases import Urls
-from tests.driving import Runs, Script
+from tests.driving import Runs, Script, main
+from tests.forked import Forked
 from tests.waiting import until
 
-Process = subprocess.Popen[bytes]
-StartWorker = Callable[[], tuple[str, Process]]
+StartWorker = Callable[[], tuple[str, Forked]]
 
 _TAKEN_OVER_SECONDS = 25.0
 
 
 @pytest.fixture
-def start_worker(urls: Urls) -> Generator[StartWorker]:
+def start_worker(urls: Urls, tmp_path: Path) -> Generator[StartWorker]:
     """Start worker processes, each with a name, and kill what is left of them."""
-    processes: list[Process] = []
+    with ExitStack() as stack:
 
-    def start() -> tuple[str, Process]:
-        name = f"worker-{uuid4().hex[:8]}"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.driving", urls.app, name], stdout=subprocess.PIPE
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        return name, process
+        def start() -> tuple[str, Forked]:
+            name = f"worker-{uuid4().hex[:8]}"
+            process = Forked(main, (urls.app, name), environment={}, folder=tmp_path)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert process.stdout.readline() == "ready\n"
+            return name, process
 
-    yield start
-    for process in processes:
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        yield start
 
 
 @pytest.fixture
@@ -72,7 +64,7 @@ async def _ended(runs: Runs, tenant_id: TenantId, *, count: int, seconds: float)
     await until(ended, seconds=seconds)
 
 
-async def _exit_code(process: Process, *, seconds: float) -> int:
+async def _exit_code(process: Forked, *, seconds: float) -> int:
     return await asyncio.to_thread(process.wait, seconds)
 
 
@@ -124,7 +116,7 @@ async def test_thawed_worker_writes_nothing_and_goes_on_with_new_work(
     await _ended(runs, tenant_id, count=3, seconds=_TAKEN_OVER_SECONDS)
 
     frozen.send_signal(signal.SIGCONT)
-    other.terminate()
+    other.send_signal(signal.SIGTERM)
     assert await _exit_code(other, seconds=8) == 0
     await _enqueue(urls, runs, tenant_id, count=1, script=Script())
     await _ended(runs, tenant_id, count=4, seconds=_TAKEN_OVER_SECONDS)
@@ -144,7 +136,7 @@ async def test_terminated_worker_ends_soon_and_leaves_its_runs_to_be_taken_at_on
     await _driving(runs, tenant_id, count=2)
     second, _ = start_worker()
 
-    terminated.terminate()
+    terminated.send_signal(signal.SIGTERM)
 
     assert await _exit_code(terminated, seconds=8) == 0
     await _ended(runs, tenant_id, count=2, seconds=_TAKEN_OVER_SECONDS)

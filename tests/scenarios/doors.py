@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sys
 from pathlib import Path
 
 import psycopg
@@ -11,6 +10,7 @@ from mcp import Client, MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 
 from core.domain.principal import Caller
+from tests.command_line import CommandLineForked
 from tests.databases import Urls
 from tests.loopback import http_client
 from tests.mcp_door import McpDoor
@@ -148,31 +148,20 @@ def _tool_call(attempt: Aimed) -> tuple[str, dict[str, object]]:
             return "list_approvals", {}
 
 
-class CommandLine:
+class Commands:
     """The attempt as commands of an operator who names the wrong company."""
 
     def __init__(self, urls: Urls, folder: Path, *companies: Planted) -> None:
-        self._environment = {
-            "SALLYPORT_DATABASE_URL": urls.app,
-            "SALLYPORT_DATA_DIR": str(folder),
-            "SALLYPORT_LLM": "scripted",
-            "SALLYPORT_MODEL": "scripted",
-            "PATH": "/usr/bin:/bin",
-        }
+        scripted = {"SALLYPORT_LLM": "scripted", "SALLYPORT_MODEL": "scripted"}
+        environment = {"SALLYPORT_DATABASE_URL": urls.app, **scripted}
+        self._line = CommandLineForked(folder, environment=environment)
         self._names = {one.company.tenant.id: one.name for one in companies}
 
     async def make(self, attempt: Aimed) -> str:
-        command = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).parent / "sallyport"),
-            *_command(attempt, tenant=self._names[attempt.caller.tenant_id]),
-            env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(_SECONDS):
-            said, complained = await command.communicate()
-        assert command.returncode in {0, 1}, complained.decode()
-        return said.decode() + complained.decode()
+        arguments = _command(attempt, tenant=self._names[attempt.caller.tenant_id])
+        said = await asyncio.to_thread(self._line.said, arguments)
+        assert said.code in {0, 1}, said.err
+        return said.out + said.err
 
 
 def _command(attempt: Aimed, *, tenant: str) -> list[str]:  # noqa: PLR0911 - one line a way

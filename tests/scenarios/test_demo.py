@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from sallyport.demo.story import STEPS
-from tests.command_line import SCRIPT, CommandLine, CommandLineHere
+from tests.command_line import SCRIPT, CommandLine, CommandLineForked, CommandLineHere
 
 _SECONDS = 60.0
 
@@ -28,9 +28,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cli(data_dir: Path) -> CommandLine:
-    """Give the real script, with a key that the demo must not use and a folder of its own in it."""
+    """Give the demo with a key that it must not use, and a folder of its own for it."""
     settings = {"ANTHROPIC_API_KEY": "not-a-key", "ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}
-    return CommandLine(data_dir, environment=settings)
+    return CommandLineForked(data_dir, environment=settings)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_demo_answers_on_this_machine_only(tmp_path: Path, setting: dict[str, st
 
 
 def test_demo_does_not_leave_the_port_that_was_chosen(data_dir: Path, taken_port: int) -> None:
-    cli = CommandLine(data_dir, environment={"SALLYPORT_PORT": str(taken_port)})
+    cli = CommandLineForked(data_dir, environment={"SALLYPORT_PORT": str(taken_port)})
     assert cli.json("demo", "--auto", code=1)["error"]["code"] == "port_taken"
 
 

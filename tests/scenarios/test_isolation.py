@@ -22,7 +22,7 @@ from tests.scenarios.break_in import (
     everything_of,
     plant,
 )
-from tests.scenarios.doors import CommandLine, McpSide, RestDoor
+from tests.scenarios.doors import Commands, McpSide, RestDoor
 from tests.world import world_on
 
 ONE, OTHER = "quartzcorp", "zephyrworks"
@@ -80,7 +80,7 @@ async def mcp_scene(urls: Urls, tmp_path: Path) -> AsyncGenerator[Scene]:
 async def cli_scene(urls: Urls, tmp_path: Path) -> AsyncGenerator[Scene]:
     async with world_on(urls, tmp_path, script=SCRIPT) as world:
         one, other = await plant(world, ONE), await plant(world, OTHER)
-        yield Scene(urls, CommandLine(urls, tmp_path, one, other), one, other)
+        yield Scene(urls, Commands(urls, tmp_path, one, other), one, other)
 
 
 async def test_the_companies_have_things_to_find(scene: Scene) -> None:

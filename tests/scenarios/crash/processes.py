@@ -1,11 +1,10 @@
 """Workers as processes of their own: started, killed, frozen and watched by a test.
 
-They are forked by a server that has imported everything once, so that starting one takes a moment.
+Forked from one that has imported everything, each starts in a moment.
 As a program, ``python -m tests.scenarios.crash.processes URL FOLDER SCRIPT``, it is one worker.
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from core.domain.ids import PrincipalId, TenantId
 from core.domain.principal import Caller
 from core.errors import Refused, Unavailable
 from core.ports import People
+from tests.forked import forking
 from tests.scenarios.crash.diary import Diary
 from tests.scenarios.crash.fate import Fate, Moment
 from tests.scenarios.crash.mortal import MortalAssembly
@@ -67,8 +67,7 @@ class Processes:
     """The processes of one test; what is left of them is killed at its end."""
 
     def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
+        self._context = forking()
         self._all: list[BaseProcess] = []
 
     def start(self, life: Life) -> BaseProcess:
