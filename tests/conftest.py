@@ -14,7 +14,7 @@ from tests.databases import CleanDatabases, Urls, build_template, close_kept, da
 from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
 
-settings.register_profile("few", max_examples=40)
+settings.register_profile("few", max_examples=30)
 settings.register_profile("many", max_examples=1000)
 settings.load_profile("few")
 

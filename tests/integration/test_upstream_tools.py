@@ -173,11 +173,11 @@ def output_of(result: ToolResult) -> Any:  # noqa: ANN401 - a test looks into th
     return result.output
 
 
-BOTH = pytest.mark.parametrize("upstream", ["web", "pipes"])
+BOTH = pytest.mark.parametrize("upstream", ["web", "plain"])
 AT_FAULT = pytest.mark.parametrize("upstream", ["web", "plain"])
 
 
-@BOTH
+@pytest.mark.parametrize("upstream", ["web", "pipes"])
 async def test_a_tool_answers_as_its_schema_says(room: Room, upstream: str) -> None:
     assert output_of(await room.call(upstream, "add", a=1, b=2)) == {"sum": 3}
 
@@ -463,7 +463,7 @@ async def test_nothing_that_a_server_sends_repeats_its_credential(
     secret = "a-Secret/of theirs"
     told = {"about": {"add": f"Add two numbers for {secret}."}}
     server.become(**told)
-    (tmp_path / "pipes.json").write_text(json.dumps(told))
+    (tmp_path / "plain.json").write_text(json.dumps(told))
     room.records.credential, room.vault.secret = CredentialRef(uuid4()), secret
     succeeded = await room.call(upstream, "whoami")
     failed = await room.call(upstream, "whoami", fails=True)
