@@ -1,10 +1,16 @@
 """What tests are made of: people and clocks with one line each."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.domain.ids import PrincipalId
 from core.domain.principal import Principal, Role, Tenant, Tier
 from core.store.database import Database
 from core.store.principals import StoredPeople
+from core.store.tables import principals
 
 
 class SteadyClock:
@@ -27,6 +33,36 @@ class SteadyClock:
 
 async def make_tenant(database: Database, name: str = "acme", *, tier: Tier = Tier.PRO) -> Tenant:
     return await StoredPeople(database).create_tenant(name, tier=tier)
+
+
+async def make_people(
+    connection: AsyncConnection, tenant: Tenant, *people: tuple[str, Role]
+) -> list[Principal]:
+    """Create people, each by an email in lower case, in the tenant's open transaction."""
+    made = [
+        Principal(
+            id=PrincipalId(uuid4()),
+            tenant_id=tenant.id,
+            email=email,
+            roles=frozenset({role}),
+            groups=frozenset(),
+        )
+        for email, role in people
+    ]
+    await connection.execute(
+        insert(principals),
+        [
+            {
+                "tenant_id": tenant.id,
+                "id": one.id,
+                "email": one.email,
+                "roles": sorted(one.roles),
+                "groups": [],
+            }
+            for one in made
+        ],
+    )
+    return made
 
 
 async def make_person(

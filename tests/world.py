@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from core.app import App
 from core.domain.approval import Approval, ApprovalState
 from core.domain.ids import RunId, TenantId
@@ -18,7 +20,7 @@ from core.runs.loop import Loop
 from core.store.seeds import create_project, seed_tasks
 from sallyport.assembly import Assembly
 from sallyport.settings import Settings, of_values
-from tests.builders import make_person, make_tenant
+from tests.builders import make_people, make_tenant
 from tests.databases import Urls, database_on
 
 
@@ -57,11 +59,16 @@ class World:
     async def company(self, name: str = "acme") -> Company:
         database = self.assembly.database
         tenant = await make_tenant(database, name)
-        member = await make_person(database, tenant, f"alice@{name}.test", Role.MEMBER)
-        approver = await make_person(database, tenant, f"bob@{name}.test", Role.APPROVER)
-        second = await make_person(database, tenant, f"beth@{name}.test", Role.APPROVER)
-        admin = await make_person(database, tenant, f"carol@{name}.test", Role.ADMIN)
-        project_id, tasks = await self._project(member)
+        async with database.for_tenant(tenant.id) as connection:
+            member, approver, second, admin = await make_people(
+                connection,
+                tenant,
+                (f"alice@{name}.test", Role.MEMBER),
+                (f"bob@{name}.test", Role.APPROVER),
+                (f"beth@{name}.test", Role.APPROVER),
+                (f"carol@{name}.test", Role.ADMIN),
+            )
+            project_id, tasks = await _project(connection, member)
         return Company(
             tenant=tenant,
             member=caller_of(member),
@@ -96,25 +103,23 @@ class World:
         """Return a bearer token of this person."""
         return await self.assembly.tokens.issue(person, audience=audience, ttl=timedelta(hours=1))
 
-    async def _project(self, creator: Principal) -> tuple[UUID, tuple[UUID, ...]]:
-        project = ProjectId(uuid4())
-        titles = ("Write the report", "Old draft", "Call the customer")
-        new = {
-            TaskId(uuid4()): NewTask(
-                project_id=project,
-                title=title,
-                priority=Priority.NORMAL,
-                assignee=None,
-                due_date=None,
-            )
-            for title in titles
-        }
-        async with self.assembly.database.for_tenant(creator.tenant_id) as connection:
-            await create_project(
-                connection, creator.tenant_id, project_id=project, name="Inbox", open_to_all=True
-            )
-            await seed_tasks(connection, creator, new=new)
-        return project, tuple(new)
+
+async def _project(
+    connection: AsyncConnection, creator: Principal
+) -> tuple[UUID, tuple[UUID, ...]]:
+    project = ProjectId(uuid4())
+    titles = ("Write the report", "Old draft", "Call the customer")
+    new = {
+        TaskId(uuid4()): NewTask(
+            project_id=project, title=title, priority=Priority.NORMAL, assignee=None, due_date=None
+        )
+        for title in titles
+    }
+    await create_project(
+        connection, creator.tenant_id, project_id=project, name="Inbox", open_to_all=True
+    )
+    await seed_tasks(connection, creator, new=new)
+    return project, tuple(new)
 
 
 @asynccontextmanager
