@@ -26,7 +26,7 @@ SENTENCES: Mapping[str, str] = {
     # who asked
     "no_token": "Send a bearer token: sign in, or have an operator make one (sallyport token create).",
     "invalid_token": "This token is not valid here: it is unknown, expired, revoked or of another audience.",
-    "missing_scope": "This token does not carry the scope {scope}.",
+    "missing_scope": "The scope {scope} is needed: this person, or the token they use, does not have it.",
     "policy_denied": "The policy does not allow this: {reason}",
     "policy_error": "A policy could not be applied to this call, so it was not made. Tell an admin.",
     "policy_conflict": "The policies contradict each other about this call, so it was not made: {reason}",
