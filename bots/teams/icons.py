@@ -1,5 +1,6 @@
 """The app's two icons, drawn: a door in a door."""
 
+import functools
 import math
 import struct
 import zlib
@@ -19,12 +20,14 @@ _HALF_LINE: Final = 1.0
 _FLOOR: Final = 21.0
 
 
+@functools.cache
 def color_icon() -> bytes:
     """Return the icon in colour as PNG: 192 pixels each way, the drawing on 5/8 of them."""
     shades = _drawn(COLOR_SIDE, drawn=COLOR_SIDE * 5 / 8)
     return _png(COLOR_SIDE, pixels=(_mixed(shade) for shade in shades))
 
 
+@functools.cache
 def outline_icon() -> bytes:
     """Return the outline as PNG: 32 pixels each way, white on nothing, 7/8 of it drawn on."""
     shades = _drawn(OUTLINE_SIDE, drawn=OUTLINE_SIDE * 7 / 8)
