@@ -96,7 +96,7 @@ class Assembly:
     ) -> None:
         """Take the settings and the app's way to the database; connect when first used.
 
-        ``database`` is what is connected with already, if anything; the caller closes it.
+        ``database`` is what is connected already, if anything is.
         """
         self.settings = settings
         self.url = url

@@ -118,7 +118,10 @@ def urls(
 
 
 @pytest.fixture(scope="module")
-def module_urls(clean_databases: CleanDatabases) -> Generator[Urls]:
+def module_urls(
+    clean_databases: CleanDatabases,
+    kept_connections: None,  # noqa: ARG001 - closed after the last of these
+) -> Generator[Urls]:
     """Give the module a database that its tests hand on to each other."""
     name = clean_databases.take()
     yield clean_databases.urls(name)
