@@ -309,7 +309,7 @@ class _Sender(AsyncHTTPSender[_Anything, _Anything]):
                 headers=dict(asked.headers),
                 content=cast("str | None", asked.data),  # pyright: ignore[reportUnknownMemberType] - JSON
             )
-        except (httpx2.HTTPError, SallyportError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, SallyportError) as error:
             raise WireUnreachable from error
         if answer.status_code not in _SUCCESS:
             raise refusal(

@@ -164,7 +164,7 @@ class TeamsSdkWire:
                 retry_after=answer.headers.get("retry-after"),
                 body=answer.content,
             ) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise WireUnreachable from error
 
 
