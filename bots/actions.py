@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from core.domain.account import Account
+from core.domain.canonical import storable
 from core.domain.ids import ApprovalId, CallId, RunId
 
 APPROVE: Final = "approve"
@@ -54,7 +55,10 @@ def carried(ids: Mapping[str, str]) -> str:
 
 
 def ids_of(value: str | None) -> dict[str, str]:
-    """Return the ids that ``value`` carries; none where we did not write it."""
+    """Return the ids that ``value`` carries; none where we did not write it.
+
+    What no database could look for is left out: escaped in a text, NUL passes whoever looks at it.
+    """
     if not value or len(value) > _VALUE:
         return {}
     try:
@@ -64,7 +68,7 @@ def ids_of(value: str | None) -> dict[str, str]:
     if not isinstance(told, dict):
         return {}
     pairs = cast("dict[str, object]", told)
-    return {key: one for key, one in pairs.items() if isinstance(one, str)}
+    return {key: one for key, one in pairs.items() if isinstance(one, str) and one == storable(one)}
 
 
 def of_approval(approval_id: ApprovalId, *, digest: str) -> dict[str, str]:

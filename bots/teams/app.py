@@ -29,6 +29,8 @@ _ASKED: Final = "Asked. The answer comes in your own chat with me."
 _TAKEN: Final = "Taken. What comes of it shows here in a moment."
 _DONE: Final = "Done. What comes of it is told here."
 _INVOKE: Final = "invoke"
+# The log names no other: what an activity calls itself is of its body.
+_KINDS: Final = frozenset({"message", _INVOKE, "installationUpdate", "conversationUpdate"})
 # After a click has waited as well, Teams would wait little longer.
 _LOOK_SECONDS: Final = 3.0
 _EXECUTE: Final = "adaptiveCard/action"
@@ -83,7 +85,8 @@ class TeamsEvents:
             raise InvalidInput("malformed_body", detail="it is no activity of Teams'")
         found = await self._workspaces.find(Surface.TEAMS, workspace=activity.tenant)
         if found is None or not found.is_active:
-            _log.info("teams.dropped", kind=activity.type, reason="the tenant is not let in")
+            kind = activity.type if activity.type in _KINDS else "another"
+            _log.info("teams.dropped", kind=kind, reason="the tenant is not let in")
             return _nothing(activity)
         asked = look(activity)
         if asked is not None:

@@ -43,6 +43,7 @@ from bots.teams.wire import (
     Reference,
     WireRefused,
     WireUnreachable,
+    answered,
     is_nobody,
     member_of,
     new_personal,
@@ -122,32 +123,37 @@ class BotBuilderWire:
     async def send(self, to: Reference, activity: JsonObject) -> str:
         """Send an activity; see the port."""
         turn = self._turn(to)
-        sent = await self._adapter.send_activities(turn, [_Verbatim(activity, to=to)])
+        with answered():
+            sent = await self._adapter.send_activities(turn, [_Verbatim(activity, to=to)])
         return str(sent[0].id or "")
 
     async def update(self, to: Reference, *, message: str, activity: JsonObject) -> None:
         """Put an activity in the place of a message of ours."""
-        await self._adapter.update_activity(
-            self._turn(to), _Verbatim(activity, to=to, message=message)
-        )
+        turn = self._turn(to)
+        with answered():
+            await self._adapter.update_activity(turn, _Verbatim(activity, to=to, message=message))
 
     async def create(self, *, service_url: str, tenant: str, user: str) -> str:
         """Return the personal conversation with a user."""
         wanted = _VerbatimParameters(new_personal(tenant=tenant, user=user))
-        made = await self._conversations(service_url).create_conversation(wanted)
-        return made.id
+        with answered():
+            made = await self._conversations(service_url).create_conversation(wanted)
+            if not made.id:
+                raise WireUnreachable
+            return made.id
 
     async def member(self, to: Reference, *, user: str) -> JsonObject | None:
         """Return what Teams says of a member."""
         conversations = self._conversations(to.service_url)
         try:
-            found = await conversations.get_conversation_member(to.roster, user, raw=True)
+            with answered():
+                found = await conversations.get_conversation_member(to.roster, user, raw=True)
+                # Its model of a member lacks most of what Teams tells.
+                return member_of(cast("JsonObject", json.loads(found.response.content)))
         except WireRefused as error:
             if is_nobody(error):
                 return None
             raise
-        # Its model of a member lacks most of what Teams tells.
-        return member_of(cast("JsonObject", json.loads(found.response.content)))
 
     def _conversations(self, service_url: str) -> _Conversations:
         return cast("_Conversations", self._connectors.at(service_url).conversations)
@@ -309,7 +315,7 @@ class _Sender(AsyncHTTPSender[_Anything, _Anything]):
                 headers=dict(asked.headers),
                 content=cast("str | None", asked.data),  # pyright: ignore[reportUnknownMemberType] - JSON
             )
-        except (httpx2.HTTPError, SallyportError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, SallyportError) as error:
             raise WireUnreachable from error
         if answer.status_code not in _SUCCESS:
             raise refusal(

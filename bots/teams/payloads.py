@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Self, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +31,19 @@ def _folded(value: object) -> object:
     return told.lower() if isinstance(told, str) else told
 
 
+def _indexable(value: str) -> str:
+    """Refuse an id of more bytes than the names that are made of several may have in an index."""
+    if len(value.encode()) > _SHORT:
+        message = f"an id of more than {_SHORT} bytes"
+        raise ValueError(message)
+    return value
+
+
+def _aware(value: datetime) -> datetime:
+    """Return a time that names its zone: without one, it is UTC."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
 def _fields_of(value: object) -> object:
     """Return what a form gave, as texts: a toggle comes as true, a number as one."""
     if not isinstance(value, Mapping):
@@ -42,8 +56,10 @@ def _fields_of(value: object) -> object:
 
 
 _Text = Annotated[str, BeforeValidator(_text_of)]
-_Id = Annotated[str, Field(min_length=1, max_length=_SHORT), BeforeValidator(_text_of)]
-_MaybeId = Annotated[str, Field(max_length=_SHORT), BeforeValidator(_text_of)]
+_Name = Annotated[str, Field(max_length=_SHORT), BeforeValidator(_text_of)]
+_MaybeId = Annotated[_Name, AfterValidator(_indexable)]
+_Id = Annotated[_MaybeId, Field(min_length=1)]
+_Time = Annotated[datetime, AfterValidator(_aware)]
 _Guid = Annotated[str, Field(max_length=100), BeforeValidator(_folded)]
 _Data = Annotated[Mapping[str, _Text], Field(max_length=_FIELDS), BeforeValidator(_fields_of)]
 
@@ -92,7 +108,7 @@ class Activity(_Part):
     type: _Id
     name: _MaybeId = ""
     id: _MaybeId = ""
-    timestamp: datetime = datetime.fromtimestamp(0, UTC)
+    timestamp: _Time = datetime.fromtimestamp(0, UTC)
     service_url: _Id = Field(alias="serviceUrl")
     channel: _MaybeId = Field(default="", alias="channelId")
     sender: Who = Field(default=Who(), alias="from")
@@ -135,7 +151,7 @@ class ExecuteValue(_Part):
 
 class _Author(_Part):
     id: _Guid = ""
-    display_name: _MaybeId = Field(default="", alias="displayName")
+    display_name: _Name = Field(default="", alias="displayName")
 
 
 class _From(_Part):
@@ -150,7 +166,7 @@ class _Body(_Part):
 class _Message(_Part):
     id: _Id
     reply_to: _MaybeId = Field(default="", alias="replyToId")
-    created: datetime = Field(alias="createdDateTime")
+    created: _Time = Field(alias="createdDateTime")
     sender: _From | None = Field(default=None, alias="from")
     body: _Body = _Body()
 

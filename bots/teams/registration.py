@@ -19,6 +19,7 @@ _SERVICE_DOMAINS: Final = (
 )
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _FORBIDDEN: Final = 403
+_HOST: Final = re.compile(r"[a-z0-9.:-]+", re.ASCII)
 _PATH: Final = re.compile(r"[A-Za-z0-9/_.~-]*", re.ASCII)
 
 
@@ -87,12 +88,16 @@ class Registration:
 
     def is_service(self, url: str) -> bool:
         """Return whether a Bot Connector service may be there."""
+        if not url.isascii() or not url.isprintable() or " " in url:
+            return False  # urlsplit drops some of these; others take the address as it is
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return False
         if "@" in parts.netloc or parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
+            return False
+        if not _HOST.fullmatch(host):
             return False
         if self.allows_loopback and host in _LOOPBACK:
             return parts.scheme in {"http", "https"}

@@ -54,6 +54,9 @@ class SigningKeys:
         Raises:
             Unavailable: ``teams_unavailable``: none are known, and none can be had now.
         """
+        known = self._keys.get(key_id)
+        if known is not None and not self._is_time(key_id):
+            return known  # whoever makes up ids has nobody else wait while keys are fetched
         async with self._lock:
             if self._is_time(key_id):
                 # Marked before the look: one that fails is not tried again with every token.

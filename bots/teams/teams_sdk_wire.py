@@ -26,6 +26,7 @@ from bots.teams.wire import (
     Reference,
     WireRefused,
     WireUnreachable,
+    answered,
     is_nobody,
     member_of,
     new_personal,
@@ -153,19 +154,19 @@ class TeamsSdkWire:
     @contextmanager
     def _refusals(self) -> Generator[None]:
         """Raise what the HTTP client says in the port's words."""
-        try:
-            yield
-        except httpx.HTTPStatusError as error:
-            answer, asked = error.response, error.request
-            if answer.status_code == _UNAUTHORIZED:
-                self._proof.forget(asked.headers.get("authorization", "").removeprefix("Bearer "))
-            raise refusal(
-                status=answer.status_code,
-                retry_after=answer.headers.get("retry-after"),
-                body=answer.content,
-            ) from error
-        except httpx.HTTPError as error:
-            raise WireUnreachable from error
+        with answered():
+            try:
+                yield
+            except httpx.HTTPStatusError as error:
+                answer, asked = error.response, error.request
+                if answer.status_code == _UNAUTHORIZED:
+                    shown = asked.headers.get("authorization", "").removeprefix("Bearer ")
+                    self._proof.forget(shown)
+                raise refusal(
+                    status=answer.status_code,
+                    retry_after=answer.headers.get("retry-after"),
+                    body=answer.content,
+                ) from error
 
 
 class _Validator(TokenValidator):

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -89,6 +91,21 @@ class Wire(Protocol):
         far as Teams tells them.
         """
         ...
+
+
+@contextmanager
+def answered() -> Generator[None]:
+    """Raise WireUnreachable for whatever an SDK raises at an answer that it cannot read.
+
+    An answer of that kind may be a proxy's: what was sent may have been taken, or not.
+    """
+    try:
+        yield
+    except (WireRefused, WireUnreachable):
+        raise
+    except Exception as error:
+        # Each SDK lets through what its parsers raise, down to KeyError and RecursionError.
+        raise WireUnreachable from error
 
 
 def refusal(*, status: int, retry_after: str | None, body: bytes) -> WireRefused:

@@ -229,6 +229,19 @@ async def test_no_answer_is_told_apart_from_a_no(peer: Peer) -> None:
         await wire.member(peer.to(service_url=nobody), user=ALICE)
 
 
+async def test_an_answer_that_nobody_can_read_is_none(peer: Peer) -> None:
+    wire = await peer.wire()
+    peer.connector.mishaps.fail("update", status=200)
+    with pytest.raises(WireUnreachable):
+        await wire.update(peer.to(), message="1", activity=MESSAGE)
+    peer.connector.mishaps.fail("create", status=201)
+    with pytest.raises(WireUnreachable):
+        await wire.create(service_url=peer.connector.service_url, tenant=TENANT, user=ALICE)
+    peer.connector.mishaps.fail("member", status=200)
+    with pytest.raises(WireUnreachable):
+        await wire.member(peer.to(), user=ALICE)
+
+
 async def test_a_redirection_is_not_followed(peer: Peer) -> None:
     wire = await peer.wire()
     moved = f"{peer.connector.url}/moved/"

@@ -154,7 +154,10 @@ def test_a_diff_says_when_it_is_not_whole(changes: list[Change]) -> None:
     assert not shown(changes, literal=text.literal).whole
 
 
-@given(st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3))
+_STORABLE = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
+
+
+@given(st.dictionaries(st.text(max_size=5), _STORABLE, max_size=3))
 def test_what_a_button_carries_comes_back(ids: dict[str, str]) -> None:
     assert actions.ids_of(actions.carried(ids)) == ids
 
@@ -164,3 +167,8 @@ def test_what_a_button_carries_comes_back(ids: dict[str, str]) -> None:
 )
 def test_what_we_did_not_write_carries_nothing(value: str | None) -> None:
     assert actions.ids_of(value) == {}
+
+
+@pytest.mark.parametrize("escaped", [r"\u0000", r"x\ud800", r"\udc00\ud800"])
+def test_what_no_database_can_look_for_is_not_carried(escaped: str) -> None:
+    assert actions.ids_of(f'{{"s":"teams","u":"{escaped}"}}') == {"s": "teams"}

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from structlog.testing import capture_logs
+
 from bots import actions
 from bots.teams.answers import Answers
 from bots.teams.app import TeamsEvents
@@ -149,3 +151,11 @@ async def test_what_is_from_nobody_s_tenant_or_is_nothing_to_us_changes_nothing(
     assert await edge.answers_to(a_message(where="groupChat")) == {}
     assert await edge.answers_to({**a_click(), "name": "task/fetch"}) == {}
     assert (edge.rows, edge.asked) == ({}, [])
+
+
+async def test_what_an_activity_calls_itself_is_not_logged() -> None:
+    stranger = {"conversation": {"id": "a:1", "tenantId": str(uuid4())}, "channelData": {}}
+    with capture_logs() as logged:
+        await Edge().answers_to({**a_message(), **stranger, "type": "it\nlies"})
+        await Edge().answers_to({**a_message(), **stranger})
+    assert [one["kind"] for one in logged] == ["another", "message"]

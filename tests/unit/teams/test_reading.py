@@ -250,3 +250,21 @@ def test_a_form_is_sent_from_where_its_sender_is() -> None:
         sent = row(a_click(actions.DENY_FORM, where=where)).kept.done
         assert isinstance(sent, Submission)
         assert sent.channel == channel
+
+
+@pytest.mark.parametrize("field", ["id", "replyToId", "type"])
+def test_an_id_has_so_many_bytes_as_an_index_holds(field: str) -> None:
+    assert activity_of({**a_message(), field: "\U0001f511" * 100}) is not None
+    assert activity_of({**a_message(), field: "\U0001f511" * 101}) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "position"),
+    [
+        ("0001-01-01T00:00:00", "-62135596800.000000"),
+        ("2026-11-26T10:00:00", "1795687200.000000"),
+        ("2026-11-26T12:00:00+02:00", "1795687200.000000"),
+    ],
+)
+def test_a_time_without_a_zone_is_utc(told: str, position: str) -> None:
+    assert row({**a_message(), "timestamp": told}).position == position
