@@ -303,7 +303,7 @@ class _Workspace:
         if call.before:
             parcel = replace(parcel, sent={**had, **call.before})
             await self._records.sent(parcel, sent=parcel.sent)
-        outcome = await self._platform.perform(parcel, call)
+        outcome = await self._outcome_of(parcel, call)
         match outcome:
             case Later():
                 if call.before and outcome.rate is not None:
@@ -317,6 +317,15 @@ class _Workspace:
                 await self._records.sent(parcel, sent=sent)
                 if self._platform.next_call(replace(parcel, sent=sent)) is None:
                     await self._records.delivered(parcel, at=self._clock.now())
+
+    async def _outcome_of(self, parcel: Parcel, call: ApiCall) -> Outcome:
+        try:
+            return await self._platform.perform(parcel, call)
+        except SallyportError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message must not keep back all others
+            _log.error("outbox.call_broken", method=call.method, error=type(error).__name__)
+            return Later(code="call_broken")
 
     async def _postpone(self, parcel: Parcel, *, call: ApiCall, later: Later) -> None:
         pause = later.seconds

@@ -30,7 +30,9 @@ class KeptMessages:
     surface: str = "slack"
     messages: dict[str, str] = field(default_factory=dict[str, str])
     made: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    says: list[Outcome | asyncio.Event] = field(default_factory=list[Outcome | asyncio.Event])
+    says: list[Outcome | asyncio.Event | Exception] = field(
+        default_factory=list[Outcome | asyncio.Event | Exception]
+    )
 
     def next_call(self, parcel: Parcel) -> ApiCall | None:
         text = parcel.wish.payload["text"]
@@ -53,6 +55,8 @@ class KeptMessages:
         if isinstance(said, asyncio.Event):
             await said.wait()
             said = Took(answer={})
+        if isinstance(said, Exception):
+            raise said
         if call.method == "look":
             return Took(answer={"text": self.messages.get(key)})
         if isinstance(said, Took):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from bots.limits import Rate
 from bots.outbox import Later, Never
@@ -108,6 +109,28 @@ async def test_a_platform_that_says_later_is_asked_later_and_it_counts_as_no_fai
     async with delivering(outbox):
         await until(lambda: has_said(platform, "one"))
     assert {method for method, _ in platform.made} == {"post"}
+
+
+async def test_a_call_that_breaks_is_a_failure_of_its_message_alone(
+    database: Database, admin: Principal
+) -> None:
+    platform = KeptMessages(says=[KeyError("id")])
+    outbox = outbox_on(database, platform)
+    await outbox.wish(admin.tenant_id, a_wish("one", key="broken", kind=Kind.APPROVAL))
+    with capture_logs() as logs:
+        async with delivering(outbox):
+            await until(lambda: has_made(platform, 1))
+            for number in range(20):
+                await outbox.wish(admin.tenant_id, a_wish("x", key=f"run:{number}"))
+
+            async def all_are_said() -> bool:
+                return len(platform.messages) == 21
+
+            await until(all_are_said)
+    failed = [(one["event"], one.get("error")) for one in logs if one["log_level"] == "error"]
+    assert failed == [("outbox.call_broken", "KeyError")]
+    # That one may have been said, so it is looked for before it is said again.
+    assert [method for method, key in platform.made if key == "broken"] == ["post", "look", "post"]
 
 
 async def test_what_the_platform_refuses_is_a_dead_letter_and_can_be_replayed(
