@@ -28,7 +28,7 @@ _LARGEST: Final = 256 * 1024
 _AUTHORIZATION: Final = "authorization"
 _ONCE: Final = (_AUTHORIZATION, "content-type", "content-length")
 # Whoever says for whom it passes something on stands between us and others.
-_PASSED_ON: Final = ("forwarded", "x-forwarded-for")
+_PASSED_ON: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

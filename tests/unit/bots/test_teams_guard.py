@@ -242,7 +242,7 @@ async def test_an_anonymous_caller_elsewhere_is_refused(client: tuple[str, int] 
     assert edge.read == 0
 
 
-@pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded"])
+@pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded", b"x-real-ip"])
 async def test_an_anonymous_caller_behind_a_proxy_here_is_refused(name: bytes) -> None:
     edge = Edge(is_anonymous=True)
     edge.wire.believes = ""
