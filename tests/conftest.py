@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from core.store.database import Database
 from core.store.embedded import EmbeddedPostgres
@@ -14,8 +14,10 @@ from tests.databases import CleanDatabases, Urls, build_template, close_kept, da
 from tests.snapshot_files import Snapshots
 from tests.upstreams import UpstreamServers
 
-settings.register_profile("few", max_examples=30)
-settings.register_profile("many", max_examples=1000)
+# Neither how fast something is nor how fast examples are made is for a test to say.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", _UNTIMED, max_examples=30)
+settings.register_profile("many", _UNTIMED, max_examples=1000)
 settings.load_profile("few")
 
 _PARTS = 4  # as many as the Makefile asks for workers

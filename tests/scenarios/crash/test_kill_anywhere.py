@@ -20,39 +20,42 @@ from tests.world import Company
 _AT_ONCE = 5
 _TAKEN_OVER_SECONDS = 30.0
 
-MOMENTS = (
+FIRST = (
     Moment(boundary="enqueue", when="before", nth=1),
-    Moment(boundary="take", when="before", nth=1),
     Moment(boundary="take", when="after", nth=1),
     Moment(boundary="model", when="after", nth=1),
-    Moment(boundary="answer", when="before", nth=1),
     Moment(boundary="answer", when="after", nth=1),
     Moment(boundary="read", when="after", nth=1),
-    Moment(boundary="answer", when="after", nth=3),
-    Moment(boundary="running", when="before", nth=1),
     Moment(boundary="running", when="after", nth=1),
     Moment(boundary="effect", when="before", nth=1),
     Moment(boundary="effect", when="after", nth=1),
-    Moment(boundary="settle", when="before", nth=1),
     Moment(boundary="settle", when="after", nth=1),
     Moment(boundary="ask", when="before", nth=1),
     Moment(boundary="ask", when="after", nth=1),
-    Moment(boundary="results", when="before", nth=1),
     Moment(boundary="results", when="after", nth=1),
     Moment(boundary="park", when="before", nth=1),
     Moment(boundary="park", when="after", nth=1),
-    Moment(boundary="decision", when="before", nth=1),
     Moment(boundary="decision", when="after", nth=1),
+    Moment(boundary="take", when="after", nth=2),
+    Moment(boundary="effect", when="after", nth=2),
+    Moment(boundary="finish", when="before", nth=1),
+)
+ALL = (
+    *FIRST,
+    Moment(boundary="take", when="before", nth=1),
+    Moment(boundary="answer", when="before", nth=1),
+    Moment(boundary="answer", when="after", nth=3),
+    Moment(boundary="running", when="before", nth=1),
+    Moment(boundary="settle", when="before", nth=1),
+    Moment(boundary="results", when="before", nth=1),
+    Moment(boundary="decision", when="before", nth=1),
     Moment(boundary="enqueue", when="before", nth=2),
     Moment(boundary="enqueue", when="after", nth=2),
-    Moment(boundary="take", when="after", nth=2),
     Moment(boundary="running", when="after", nth=2),
     Moment(boundary="effect", when="before", nth=2),
-    Moment(boundary="effect", when="after", nth=2),
     Moment(boundary="settle", when="before", nth=2),
     Moment(boundary="settle", when="after", nth=2),
     Moment(boundary="model", when="after", nth=5),
-    Moment(boundary="finish", when="before", nth=1),
     Moment(boundary="finish", when="after", nth=1),
 )
 
@@ -63,17 +66,23 @@ async def scene(urls: Urls, tmp_path: Path) -> AsyncGenerator[Scene]:
         yield made
 
 
-async def test_a_kill_at_any_boundary_costs_nothing_but_seconds(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "moments",
+    [pytest.param(FIRST, id="first"), pytest.param(ALL, id="all", marks=pytest.mark.soak)],
+)
+async def test_a_kill_at_any_boundary_costs_nothing_but_seconds(
+    scene: Scene, moments: tuple[Moment, ...]
+) -> None:
     await scene.processes.start_ready(scene.life)
     room = asyncio.Semaphore(_AT_ONCE)
-    companies = [await scene.world.company(f"tenant-{at}") for at in range(len(MOMENTS))]
+    companies = [await scene.world.company(f"tenant-{at}") for at in range(len(moments))]
     async with asyncio.TaskGroup() as group:
-        for company, moment in zip(companies, MOMENTS, strict=True):
+        for company, moment in zip(companies, moments, strict=True):
             group.create_task(_die(scene, company, moment=moment, room=room))
 
     problems = {
         str(moment): found
-        for company, moment in zip(companies, MOMENTS, strict=True)
+        for company, moment in zip(companies, moments, strict=True)
         if (found := await scene.problems(company))
     }
 
