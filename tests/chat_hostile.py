@@ -178,7 +178,7 @@ shapes = st.one_of(
 
 thorough = settings(
     phases=(Phase.explicit, Phase.generate),
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -16,7 +16,7 @@ from tests.upstreams import UpstreamServers
 
 # Neither how fast something is nor how fast examples are made is for a test to say.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("few", _UNTIMED, max_examples=30)
+settings.register_profile("few", _UNTIMED, max_examples=20)
 settings.register_profile("many", _UNTIMED, max_examples=1000)
 settings.load_profile("few")
 

@@ -125,7 +125,7 @@ def arguments_of(tool: Tool) -> st.SearchStrategy[JsonObject]:
 
 @each_tool
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_arguments_that_fit_the_schema_are_taken_and_then_stay_as_they_are(
     tool: Tool, data: st.DataObject
 ) -> None:
@@ -153,7 +153,7 @@ ANYTHING = st.recursive(
 
 @each_tool
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_any_object_at_all_is_taken_or_refused_in_few_words(
     tool: Tool, data: st.DataObject
 ) -> None:
