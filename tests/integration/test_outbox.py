@@ -180,8 +180,11 @@ async def test_however_many_deliver_nothing_is_said_twice(
     for number in range(60):
         await outboxes[number % 3].wish(admin.tenant_id, a_wish("x", key=f"run:{number}"))
     async with delivering(*outboxes):
-        await until(lambda: has_made(platform, 60))
-    assert len(platform.messages) == 60
+        await until(lambda: all_are_there(platform, 60))
+
+
+async def all_are_there(platform: KeptMessages, count: int) -> bool:
+    return len(platform.messages) == count
 
 
 async def test_a_message_whose_acknowledgement_was_lost_is_found_and_not_said_again(
