@@ -122,11 +122,7 @@ async def test_a_call_that_breaks_is_a_failure_of_its_message_alone(
             await until(lambda: has_made(platform, 1))
             for number in range(20):
                 await outbox.wish(admin.tenant_id, a_wish("x", key=f"run:{number}"))
-
-            async def all_are_said() -> bool:
-                return len(platform.messages) == 21
-
-            await until(all_are_said)
+            await until(lambda: all_are_there(platform, 21))
     failed = [(one["event"], one.get("error")) for one in logs if one["log_level"] == "error"]
     assert failed == [("outbox.call_broken", "KeyError")]
     # That one may have been said, so it is looked for before it is said again.
