@@ -1,10 +1,12 @@
 """What every test may ask for: real PostgreSQL, a clock in its hand, servers of others."""
 
 import gc
-from collections.abc import AsyncGenerator, Generator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from core.store.database import Database
@@ -41,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def snapshot(request: pytest.FixtureRequest) -> Snapshots:
     """Give the test what was kept of earlier answers."""
     return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Have tests run on the loop that the product runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.hookimpl(wrapper=True)
