@@ -1,6 +1,6 @@
 """What every worker does now and then: sweeps, sealing, and forgetting what nobody needs."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ _SEAL_SECONDS: Final = 0.5
 _EXPIRE_SECONDS: Final = 5.0
 _REMIND_SECONDS: Final = 20.0
 _FORGET_SECONDS: Final = 600.0
+_FORGET_FIRST_SECONDS: Final = 60.0
 _CHAT_KEPT: Final = timedelta(days=7)
 
 
@@ -69,9 +70,18 @@ def jobs_of(
         Job(name="expire", every_seconds=_EXPIRE_SECONDS, run=expire),
         Job(name="remind", every_seconds=_REMIND_SECONDS, run=deciding.remind),
         Job(name="seal", every_seconds=_SEAL_SECONDS, run=seal),
-        Job(name="forget_sign_ins", every_seconds=_FORGET_SECONDS, run=letting_in.forget),
-        Job(name="forget_text", every_seconds=_FORGET_SECONDS, run=forget_text),
-        Job(name="forget_chat", every_seconds=_FORGET_SECONDS, run=forget_chat),
+        _forgetting("forget_sign_ins", letting_in.forget),
+        _forgetting("forget_text", forget_text),
+        _forgetting("forget_chat", forget_chat),
+    )
+
+
+def _forgetting(name: str, run: Callable[[], Awaitable[None]]) -> Job:
+    return Job(
+        name=name,
+        every_seconds=_FORGET_SECONDS,
+        first_after_seconds=_FORGET_FIRST_SECONDS,
+        run=run,
     )
 
 

@@ -45,6 +45,7 @@ _RETRY_FIRST_SECONDS = 0.1
 _RETRY_MOST_SECONDS = 3.0
 _RETRY_IN_ALL_SECONDS = 600.0
 _FORGET_EVERY_SECONDS = 300.0
+_FORGET_FIRST_SECONDS = 60.0
 _FORGET_AFTER = timedelta(hours=1)
 _FORGET_AT_ONCE = 500
 _PACE = Pace()
@@ -117,6 +118,7 @@ class SegmentWorker(Dispatcher):
             Job(
                 name="forget_finished",
                 every_seconds=_FORGET_EVERY_SECONDS,
+                first_after_seconds=_FORGET_FIRST_SECONDS,
                 run=self.forget_finished,
             ),
         )

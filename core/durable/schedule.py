@@ -11,16 +11,20 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something to be done every so often by every worker; doing it twice at once is harmless."""
+    """Something to be done every so often by every worker; doing it twice at once is harmless.
+
+    ``first_after_seconds``: what is not urgent neither slows a start nor burdens who soon ends.
+    """
 
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[None]]
     timeout_seconds: float = 60.0
+    first_after_seconds: float = 0.0
 
 
 class Schedule:
-    """Runs each job at once and then at its pace; one that fails is logged and tried again."""
+    """Runs each job at its pace; one that fails is logged and tried again."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         """Take the jobs."""
@@ -34,6 +38,7 @@ class Schedule:
 
 
 async def _keep_doing(job: Job) -> None:
+    await asyncio.sleep(job.first_after_seconds)
     while True:
         try:
             async with asyncio.timeout(job.timeout_seconds):

@@ -33,6 +33,7 @@ def put_together(folder: Path, **models: object) -> Assembly:
     return Assembly(settings, url="postgresql://nobody@/none")
 
 
+@pytest.mark.together("providers")
 def test_a_chain_of_providers_is_one_model(tmp_path: Path) -> None:
     parts = put_together(
         tmp_path,

@@ -150,7 +150,9 @@ def test_doctor_finds_a_new_installation_well(tmp_path: Path) -> None:
         ({"SALLYPORT_PORT": "blue"}, "settings"),
         ({"SALLYPORT_LLM": "gpt"}, "settings"),
         ({"SALLYPORT_MASTER_KEY": "c2hvcnQ="}, "settings"),
-        ({"SALLYPORT_LLM": "anthropic"}, "model"),
+        pytest.param(
+            {"SALLYPORT_LLM": "anthropic"}, "model", marks=pytest.mark.together("providers")
+        ),
         ({"SALLYPORT_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "database"),
     ],
     ids=["settings", "provider", "key", "model", "database"],

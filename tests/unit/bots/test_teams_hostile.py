@@ -146,7 +146,7 @@ def test_nobodys_message_breaks_a_form(said: str, url: str | None) -> None:
 pieces = st.lists(st.sampled_from((*PIECES, "{", "$", "at>")), max_size=40).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100)
 @given(pieces, st.data())
 def test_a_growing_text_is_only_ever_added_to(said: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(min_value=0, max_value=len(said)))
@@ -185,7 +185,7 @@ def test_no_enormous_text_breaks_anything(said: str) -> None:
     _is_sound(TEAMS.ask_form(said, ids={}))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(HUGE), st.integers(min_value=2_500, max_value=11_500))
 def test_a_text_that_grows_too_long_is_still_only_added_to(said: str, at: int) -> None:
     begun = text.markdown_so_far(said[:at])
