@@ -1,20 +1,12 @@
-"""What every test may ask for: real PostgreSQL, a clock in its hand, servers of others."""
+"""How the tests are run: their order, their loop, and how many examples of a property."""
 
 import gc
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
-
-from core.store.database import Database
-from core.store.embedded import EmbeddedPostgres
-from tests.builders import SteadyClock
-from tests.databases import CleanDatabases, Urls, build_template, close_kept, database_on
-from tests.snapshot_files import Snapshots
-from tests.upstreams import UpstreamServers
 
 # Neither how fast something is nor how fast examples are made is for a test to say.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,10 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-pictures", action="store_true", help="take pictures anew")
 
 
-@pytest.fixture
-def snapshot(request: pytest.FixtureRequest) -> Snapshots:
-    """Give the test what was kept of earlier answers."""
-    return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the fixtures where tests are run; who only hands them out would import much for none."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None):
+        config.pluginmanager.import_plugin("tests.fixtures")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
@@ -85,75 +77,3 @@ def _long_ones_first(items: list[pytest.Item]) -> list[pytest.Item]:
     share = -(-len(others) // _PARTS)
     parts = ([*long[at::_PARTS], *others[at * share : (at + 1) * share]] for at in range(_PARTS))
     return [item for part in parts for item in part]
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPostgres]:
-    """One embedded server for this worker, with a migrated template database."""
-    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("pg")))
-    server.start()
-    try:
-        build_template(server)
-        yield server
-    finally:
-        server.stop()
-        server.remove()
-
-
-@pytest.fixture(scope="session")
-def clean_databases(postgres: EmbeddedPostgres) -> Generator[CleanDatabases]:
-    """Give out this worker's databases, each without a row of an earlier test's."""
-    databases = CleanDatabases(postgres)
-    yield databases
-    databases.leave()
-
-
-@pytest.fixture(scope="session")
-async def kept_connections(clean_databases: CleanDatabases) -> AsyncGenerator[None]:
-    """Have tests hand on their connections to each other, and close them before the server ends."""
-    assert clean_databases
-    yield
-    await close_kept()
-
-
-@pytest.fixture
-def urls(
-    clean_databases: CleanDatabases,
-    kept_connections: None,  # noqa: ARG001 - closed after the last of these
-) -> Generator[Urls]:
-    """Give the test a database that the real migrations have built, for itself alone."""
-    name = clean_databases.take()
-    yield clean_databases.urls(name)
-    clean_databases.give_back(name)
-
-
-@pytest.fixture(scope="module")
-def module_urls(
-    clean_databases: CleanDatabases,
-    kept_connections: None,  # noqa: ARG001 - closed after the last of these
-) -> Generator[Urls]:
-    """Give the module a database that its tests hand on to each other."""
-    name = clean_databases.take()
-    yield clean_databases.urls(name)
-    clean_databases.give_back(name)
-
-
-@pytest.fixture
-async def database(urls: Urls) -> AsyncGenerator[Database]:
-    """Give the test the app's own way to its database."""
-    async with database_on(urls, pool_size=5) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="session")
-def upstream_servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[UpstreamServers]:
-    """Give out this worker's upstream server, as it was made."""
-    servers = UpstreamServers(Path(tmp_path_factory.mktemp("upstream")))
-    yield servers
-    servers.end()
-
-
-@pytest.fixture
-def clock() -> SteadyClock:
-    """Give the test a clock that moves only when it is told to."""
-    return SteadyClock()
