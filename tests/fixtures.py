@@ -19,6 +19,14 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshots:
     return Snapshots(update=bool(request.config.getoption("--update-snapshots")))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cluster_is_left(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Remove the clusters of the tests' data folders: below closed folders they live elsewhere."""
+    yield
+    for record in tmp_path_factory.getbasetemp().rglob("postgres/cluster.path"):
+        EmbeddedPostgres(record.parents[1]).remove()
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPostgres]:
     """One embedded server for this worker, with a migrated template database."""
