@@ -12,12 +12,11 @@ from core.domain.ids import RunId, TenantId
 from core.domain.principal import Principal
 from core.domain.run import Feedback, Lease, Run, RunKind, Step
 from core.errors import NotFound
-from core.ports import DrivenRun, Standing
+from core.ports import DrivenRun
 from core.store.feedback import feedback_rows
-from core.store.principals import principal_of, tenant_of
+from core.store.principals import principal_of, standing_of
 from core.store.rows import AnyRow, call_of, row_of, run_of, step_of
 from core.store.tables import principals, runs, steps, tool_calls, usage_events
-from core.store.upstream_rows import held_of, tools_of
 
 
 async def run_row_of(
@@ -79,14 +78,6 @@ def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds
     """Return what the SQL function ``take_run`` gave its driver."""
     row, person = row_of(taken["run"]), row_of(taken["requester"])
     requester = principal_of(person)
-    upstream_tools = [row_of(tool) for tool in taken["upstream_tools"]]
-    standing = Standing(
-        tenant=tenant_of(row_of(taken["tenant"])),
-        principal=requester,
-        disabled_tools=frozenset(taken["disabled_tools"]),
-        tools=tools_of(upstream_tools),
-        held_tools=held_of(upstream_tools),
-    )
     run = _put_together(
         row,
         requester=requester,
@@ -97,7 +88,7 @@ def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds
         lease=Lease(tenant_id=run.tenant_id, run_id=run.id, segment=run.segment, number=run.lease),
         run=run,
         scopes=frozenset(row.scopes),
-        standing=None if person.disabled_at else standing,
+        standing=None if person.disabled_at else standing_of(taken, principal=requester),
     )
 
 
