@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.approval import Approval, ApprovalState
@@ -22,7 +22,7 @@ _ANSWERS = (
     select(decisions)
     .where(
         decisions.c.tenant_id == bindparam("tenant"),
-        decisions.c.approval_id.in_(bindparam("questions", expanding=True)),
+        decisions.c.approval_id == any_(bindparam("questions", type_=ARRAY(Uuid()))),
     )
     .order_by(decisions.c.decided_at, decisions.c.principal_id)
 )

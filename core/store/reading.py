@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import ARRAY, Uuid, and_, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
@@ -44,7 +44,7 @@ _CALLS = (
 
 _PEOPLE = select(principals).where(
     principals.c.tenant_id == bindparam("tenant"),
-    principals.c.id.in_(bindparam("ids", expanding=True)),
+    principals.c.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
 )
 
 
