@@ -23,14 +23,14 @@ _WAITING: Final = text("state = 'waiting'")
 _RANK: Final = case(_ORDER, value=outbox.c.kind)
 _MESSAGE: Final = ("tenant_id", "surface", "workspace", "key")
 
-_WISH = upsert(outbox)
-_PUT = _WISH.on_conflict_do_update(
+_NEW_WISH = upsert(outbox)
+_PUT = _NEW_WISH.on_conflict_do_update(
     index_elements=_MESSAGE,
     index_where=_WAITING,
     set_={
-        "payload": _WISH.excluded.payload,
-        "kind": _WISH.excluded.kind,
-        "address": _WISH.excluded.address,
+        "payload": _NEW_WISH.excluded.payload,
+        "kind": _NEW_WISH.excluded.kind,
+        "address": _NEW_WISH.excluded.address,
         "version": outbox.c.version + 1,
     },
 )
@@ -57,9 +57,9 @@ _DUE = (
     .limit(bindparam("limit"))
 )
 
-_NEW = upsert(chat_messages)
-_SENT = _NEW.on_conflict_do_update(
-    index_elements=_MESSAGE, set_={"sent": _NEW.excluded.sent, "changed_at": func.now()}
+_NEW_MESSAGE = upsert(chat_messages)
+_SENT = _NEW_MESSAGE.on_conflict_do_update(
+    index_elements=_MESSAGE, set_={"sent": _NEW_MESSAGE.excluded.sent, "changed_at": func.now()}
 )
 
 _DELIVERED = (
