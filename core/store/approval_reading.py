@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.approval import Approval, ApprovalState
@@ -13,6 +13,19 @@ from core.store.approval_rows import approval_of, decision_of
 from core.store.reading import people_of
 from core.store.rows import AnyRow
 from core.store.tables import approvals, decisions
+
+_QUESTION = select(approvals).where(
+    approvals.c.tenant_id == bindparam("tenant"), approvals.c.id == bindparam("question")
+)
+
+_ANSWERS = (
+    select(decisions)
+    .where(
+        decisions.c.tenant_id == bindparam("tenant"),
+        decisions.c.approval_id == any_(bindparam("questions", type_=ARRAY(Uuid()))),
+    )
+    .order_by(decisions.c.decided_at, decisions.c.principal_id)
+)
 
 
 async def withdraw_open(
@@ -36,10 +49,8 @@ async def question_of(
     Raises:
         NotFound: ``not_found``.
     """
-    query = select(approvals).where(
-        approvals.c.tenant_id == tenant_id, approvals.c.id == approval_id
-    )
-    rows = (await connection.execute(query)).all()
+    which = {"tenant": tenant_id, "question": approval_id}
+    rows = (await connection.execute(_QUESTION, which)).all()
     if not rows:
         raise NotFound("not_found", noun="approval")
     return (await questions_of(connection, tenant_id, rows))[0]
@@ -49,11 +60,7 @@ async def answers_of(
     connection: AsyncConnection, tenant_id: TenantId, *, ids: Sequence[UUID]
 ) -> Sequence[AnyRow]:
     """Read what people have said to these questions, in the order in which they said it."""
-    said = await connection.execute(
-        select(decisions)
-        .where(decisions.c.tenant_id == tenant_id, decisions.c.approval_id.in_(ids))
-        .order_by(decisions.c.decided_at, decisions.c.principal_id)
-    )
+    said = await connection.execute(_ANSWERS, {"tenant": tenant_id, "questions": ids})
     return said.all()
 
 

@@ -4,7 +4,19 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Text, and_, cast, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.domain.approval import Approval, ApprovalState, Grant, Question
@@ -27,6 +39,41 @@ from core.store.principals import principal_of
 from core.store.reading import people_of, run_row_of
 from core.store.reminding import plan_of
 from core.store.tables import approvals, grants, principals, tool_calls
+
+_QUESTIONS = (
+    select(approvals)
+    .where(approvals.c.tenant_id == bindparam("tenant"))
+    .order_by(approvals.c.created_at, approvals.c.id)
+    .limit(1000)
+)
+_OF_CALL = _QUESTIONS.where(approvals.c.call_id == bindparam("of"))
+_OF_RUN = _QUESTIONS.where(approvals.c.run_id == bindparam("of"))
+
+_ASK = upsert(approvals).on_conflict_do_nothing().returning(approvals.c.id)
+_ASKED = (
+    update(tool_calls)
+    .where(tool_calls.c.tenant_id == bindparam("tenant"), tool_calls.c.id == bindparam("call"))
+    .values(asked=tool_calls.c.asked + 1)
+)
+
+_ABSENT = (
+    select(principals)
+    .join(
+        absences,
+        and_(
+            absences.c.tenant_id == principals.c.tenant_id,
+            absences.c.principal_id == principals.c.id,
+        ),
+    )
+    .where(
+        principals.c.tenant_id == bindparam("tenant"),
+        principals.c.disabled_at.is_(None),
+        absences.c.deputy_id == bindparam("deputy"),
+        absences.c.until > bindparam("now"),
+    )
+    .order_by(principals.c.email)
+    .limit(100)
+)
 
 
 class StoredApprovals:
@@ -72,11 +119,11 @@ class StoredApprovals:
 
     async def of_call(self, tenant_id: TenantId, *, call_id: CallId) -> tuple[Approval, ...]:
         """Return every question about a call, in the order in which they were asked."""
-        return await self._where(tenant_id, approvals.c.call_id == call_id)
+        return await self._where(tenant_id, _OF_CALL, of=call_id)
 
     async def of_run(self, tenant_id: TenantId, *, run_id: RunId) -> tuple[Approval, ...]:
         """Return every question about a run, in the order in which they were asked."""
-        return await self._where(tenant_id, approvals.c.run_id == run_id)
+        return await self._where(tenant_id, _OF_RUN, of=run_id)
 
     async def ask(
         self,
@@ -101,16 +148,13 @@ class StoredApprovals:
             plan = await plan_of(connection, tenant_id)
             remind_at = plan.first(asked_at=approval.created_at)
             added = await connection.execute(
-                upsert(approvals)
-                .values({**approval_row(approval), "remind_at": remind_at})
-                .on_conflict_do_nothing()
-                .returning(approvals.c.id)
+                _ASK, {**approval_row(approval), "remind_at": remind_at}
             )
             if added.one_or_none() is None:
                 return
             if withdraw is not None:
                 await withdraw_open(connection, approvals.c.id == withdraw, tenant_id=tenant_id)
-            moved: dict[str, object] = {"asked": tool_calls.c.asked + 1}
+            moved: dict[str, object] = {"tenant": tenant_id, "call": approval.call_id}
             if approval.question is Question.PERMIT:
                 moved |= {
                     "state": CallState.PENDING_APPROVAL.value,
@@ -119,11 +163,7 @@ class StoredApprovals:
                     "tool_version": approval.tool_version,
                     "verdict": verdict,
                 }
-            await connection.execute(
-                update(tool_calls)
-                .where(tool_calls.c.tenant_id == tenant_id, tool_calls.c.id == approval.call_id)
-                .values(moved)
-            )
+            await connection.execute(_ASKED, moved)
             await append_events(connection, tenant_id, run_id=approval.run_id, events=(event,))
             await append_audit(connection, audit)
 
@@ -216,26 +256,9 @@ class StoredApprovals:
         self, tenant_id: TenantId, *, deputy_id: PrincipalId, now: datetime
     ) -> tuple[Principal, ...]:
         """Return who is away now and has named this person their deputy, by email."""
-        query = (
-            select(principals)
-            .join(
-                absences,
-                and_(
-                    absences.c.tenant_id == principals.c.tenant_id,
-                    absences.c.principal_id == principals.c.id,
-                ),
-            )
-            .where(
-                principals.c.tenant_id == tenant_id,
-                principals.c.disabled_at.is_(None),
-                absences.c.deputy_id == deputy_id,
-                absences.c.until > now,
-            )
-            .order_by(principals.c.email)
-            .limit(100)
-        )
+        whose = {"tenant": tenant_id, "deputy": deputy_id, "now": now}
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(principal_of(row) for row in await connection.execute(query))
+            return tuple(principal_of(row) for row in await connection.execute(_ABSENT, whose))
 
     async def deputies(
         self, tenant_id: TenantId, *, ids: Sequence[PrincipalId], now: datetime
@@ -277,15 +300,11 @@ class StoredApprovals:
             approval = await question_of(connection, tenant_id, approval_id=approval_id)
             yield LockedQuestion(connection, approval=approval, run=run)
 
-    async def _where(self, tenant_id: TenantId, which: ColumnElement[bool]) -> tuple[Approval, ...]:
-        query = (
-            select(approvals)
-            .where(approvals.c.tenant_id == tenant_id, which)
-            .order_by(approvals.c.created_at, approvals.c.id)
-            .limit(1000)
-        )
+    async def _where(
+        self, tenant_id: TenantId, query: Select[tuple[object, ...]], *, of: CallId | RunId
+    ) -> tuple[Approval, ...]:
         async with self._database.for_tenant(tenant_id) as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(query, {"tenant": tenant_id, "of": of})).all()
             return await questions_of(connection, tenant_id, rows)
 
 

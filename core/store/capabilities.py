@@ -2,12 +2,37 @@
 
 from datetime import datetime
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from core.domain.ids import TenantId, TokenId
 from core.store.capability_tables import capabilities
 from core.store.database import Database
 from core.store.tables import access_tokens
+
+_STANDS = exists(
+    select(access_tokens.c.id).where(
+        access_tokens.c.tenant_id == bindparam("tenant"),
+        access_tokens.c.id == bindparam("token"),
+        access_tokens.c.revoked_at.is_(None),
+        access_tokens.c.expires_at > bindparam("at"),
+    )
+)
+
+_SPEND = (
+    update(capabilities)
+    .where(
+        capabilities.c.tenant_id == bindparam("tenant"),
+        capabilities.c.token_id == bindparam("token"),
+        capabilities.c.uses_left > 0,
+        capabilities.c.amount_left_micros >= bindparam("micros"),
+        _STANDS,
+    )
+    .values(
+        uses_left=capabilities.c.uses_left - 1,
+        amount_left_micros=capabilities.c.amount_left_micros - bindparam("micros"),
+    )
+    .returning(capabilities.c.uses_left)
+)
 
 
 class StoredCapabilities:
@@ -21,32 +46,9 @@ class StoredCapabilities:
         self, tenant_id: TenantId, *, token_id: TokenId, micros: int, at: datetime
     ) -> bool:
         """Take one use and ``micros`` from the token; see the port."""
-        kept, token = capabilities.c, access_tokens.c
-        stands = exists(
-            select(token.id).where(
-                token.tenant_id == tenant_id,
-                token.id == token_id,
-                token.revoked_at.is_(None),
-                token.expires_at > at,
-            )
-        )
-        spent = (
-            update(capabilities)
-            .where(
-                kept.tenant_id == tenant_id,
-                kept.token_id == token_id,
-                kept.uses_left > 0,
-                kept.amount_left_micros >= micros,
-                stands,
-            )
-            .values(
-                uses_left=kept.uses_left - 1,
-                amount_left_micros=kept.amount_left_micros - micros,
-            )
-            .returning(kept.uses_left)
-        )
+        values = {"tenant": tenant_id, "token": token_id, "micros": micros, "at": at}
         async with self._database.for_tenant(tenant_id) as connection:
-            return (await connection.execute(spent)).one_or_none() is not None
+            return (await connection.execute(_SPEND, values)).one_or_none() is not None
 
     async def give_back(self, tenant_id: TenantId, *, token_id: TokenId, micros: int) -> None:
         """Undo one ``spend``; see the port."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from core.domain.ids import ApprovalId, RunId, TenantId
 from core.store.database import Database
@@ -46,13 +46,15 @@ class ChatDirectory:
         rows = await self._rows(_NEWS, limit=limit)
         return tuple((TenantId(row.tenant_id), ApprovalId(row.approval_id)) for row in rows)
 
-    async def _rows(self, query: str, **values: object) -> "list[Row[tuple[object, ...]]]":
+    async def _rows(self, query: TextClause, **values: object) -> "list[Row[tuple[object, ...]]]":
         async with self._database.without_tenant() as connection:
-            return list((await connection.execute(text(query), values)).all())
+            return list((await connection.execute(query, values)).all())
 
 
-_WORKSPACE = "select id from directory_workspace(:surface, :workspace) as id where id is not null"
-_ARRIVED = "select tenant_id from directory_inbox_due(:now, :limit)"
-_DELIVERIES = "select * from directory_outbox_due(:surface, :now, :limit)"
-_UNTOLD = "select * from directory_chat_runs_due(:surface, :limit)"
-_NEWS = "select * from directory_chat_news(:limit)"
+_WORKSPACE = text(
+    "select id from directory_workspace(:surface, :workspace) as id where id is not null"
+)
+_ARRIVED = text("select tenant_id from directory_inbox_due(:now, :limit)")
+_DELIVERIES = text("select * from directory_outbox_due(:surface, :now, :limit)")
+_UNTOLD = text("select * from directory_chat_runs_due(:surface, :limit)")
+_NEWS = text("select * from directory_chat_news(:limit)")

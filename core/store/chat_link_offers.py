@@ -13,9 +13,8 @@ from core.store.chat_links import (
     Record,
     Tell,
     held_workspace,
-    is_account,
     keep_link,
-    links_of,
+    link_row,
 )
 from core.store.chat_tables import chat_link_offers, chat_workspaces
 from core.store.database import Database
@@ -59,7 +58,7 @@ class StoredLinkOffers:
         expires_at = now + life
         async with self._database.for_tenant(tenant_id) as connection:
             name = await held_workspace(connection, tenant_id, account)
-            if (await connection.execute(links_of(tenant_id).where(is_account(account)))).first():
+            if await link_row(connection, tenant_id, account) is not None:
                 raise Conflict("account_linked")
             gone = offers.expires_at <= expires_at - within
             await connection.execute(

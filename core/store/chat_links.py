@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, select, tuple_, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, and_, any_, bindparam, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,6 +34,57 @@ _OTHERS: Final = 20
 _MOST: Final = 1000
 ACTIVE: Final = "active"
 
+_KEY: Final = (
+    identity_links.c.surface,
+    identity_links.c.external_workspace,
+    identity_links.c.external_user,
+)
+
+# The tenant's links that hold, with their people.
+_LINKS = (
+    select(principals, *_KEY, identity_links.c.how, identity_links.c.linked_at)
+    .join_from(
+        identity_links,
+        principals,
+        and_(
+            principals.c.tenant_id == identity_links.c.tenant_id,
+            principals.c.id == identity_links.c.principal_id,
+        ),
+    )
+    .where(
+        identity_links.c.tenant_id == bindparam("tenant"),
+        identity_links.c.surface.in_(_SURFACES),
+        identity_links.c.unlinked_at.is_(None),
+    )
+)
+_LINK = _LINKS.where(
+    identity_links.c.surface == bindparam("surface"),
+    identity_links.c.external_workspace == bindparam("workspace"),
+    identity_links.c.external_user == bindparam("user"),
+)
+_PERSON = _LINK.where(principals.c.disabled_at.is_(None))
+_ACCOUNTS = (
+    _LINKS.where(
+        identity_links.c.principal_id == any_(bindparam("people", type_=ARRAY(Uuid()))),
+        identity_links.c.surface == bindparam("surface"),
+        identity_links.c.external_workspace == bindparam("workspace"),
+        principals.c.disabled_at.is_(None),
+    )
+    .order_by(identity_links.c.linked_at, *_KEY)
+    .limit(_MOST)
+)
+
+_WORKSPACE = (
+    select(chat_workspaces.c.name)
+    .where(
+        chat_workspaces.c.tenant_id == bindparam("tenant"),
+        chat_workspaces.c.surface == bindparam("surface"),
+        chat_workspaces.c.workspace == bindparam("workspace"),
+        chat_workspaces.c.state == ACTIVE,
+    )
+    .with_for_update()
+)
+
 
 class StoredLinks:
     """Links on PostgreSQL, each of one tenant. No list is longer than 1000."""
@@ -44,16 +95,14 @@ class StoredLinks:
 
     async def person(self, tenant_id: TenantId, *, account: Account) -> Principal | None:
         """Return whose the account is, as they stand now; None where nobody's who is enabled."""
-        query = links_of(tenant_id).where(is_account(account), principals.c.disabled_at.is_(None))
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(_PERSON, _of(tenant_id, account))).one_or_none()
         return principal_of(row) if row is not None else None
 
     async def link(self, tenant_id: TenantId, *, account: Account) -> AccountLink | None:
         """Return whose the account is, enabled or not."""
-        query = links_of(tenant_id).where(is_account(account))
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = await link_row(connection, tenant_id, account)
         return _link(row) if row is not None else None
 
     async def accounts_of(
@@ -65,19 +114,15 @@ class StoredLinks:
         workspace: str,
     ) -> tuple[Account, ...]:
         """Return enabled people's accounts in a workspace, the longest linked first."""
-        there = (
-            links_of(tenant_id)
-            .where(
-                identity_links.c.principal_id.in_(list(principal_ids)),
-                identity_links.c.surface == surface,
-                identity_links.c.external_workspace == workspace,
-                principals.c.disabled_at.is_(None),
-            )
-            .order_by(identity_links.c.linked_at, *_KEY)
-            .limit(_MOST)
-        )
+        there = {
+            "tenant": tenant_id,
+            "people": list(principal_ids),
+            "surface": surface,
+            "workspace": workspace,
+        }
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(_account(row) for row in (await connection.execute(there)).all())
+            found = await connection.execute(_ACCOUNTS, there)
+            return tuple(_account(row) for row in found.all())
 
     async def page(
         self,
@@ -89,13 +134,14 @@ class StoredLinks:
     ) -> tuple[AccountLink, ...]:
         """Return the tenant's links, or a person's, by account; those behind ``after``."""
         key = tuple_(*_KEY)
-        query = links_of(tenant_id).order_by(*_KEY).limit(min(limit, _MOST))
+        query = _LINKS.order_by(*_KEY).limit(min(limit, _MOST))
         if after is not None:
             query = query.where(key > (after.surface, after.workspace, after.user))
         if principal_id is not None:
             query = query.where(identity_links.c.principal_id == principal_id)
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(_link(row) for row in (await connection.execute(query)).all())
+            found = await connection.execute(query, {"tenant": tenant_id})
+            return tuple(_link(row) for row in found.all())
 
     async def bind(self, link: AccountLink, *, record: Record, tell: Tell) -> None:
         """Link an account to a person because an operator says so.
@@ -118,7 +164,7 @@ class StoredLinks:
         """
         workspaces = chat_workspaces.c
         ever = select(identity_links.c.external_user).where(
-            identity_links.c.tenant_id == tenant_id, is_account(account)
+            identity_links.c.tenant_id == tenant_id, _is_account(account)
         )
         query = (
             select(principals)
@@ -166,16 +212,16 @@ class StoredLinks:
         of: PrincipalId | None = None,
     ) -> AccountLink | None:
         """End a link at once; None where there is none, or it is not ``of`` that person."""
-        query = links_of(tenant_id).where(is_account(account)).with_for_update(of=identity_links)
+        query = _LINK.with_for_update(of=identity_links)
         if of is not None:
             query = query.where(identity_links.c.principal_id == of)
         ended = (
             update(identity_links)
-            .where(identity_links.c.tenant_id == tenant_id, is_account(account))
+            .where(identity_links.c.tenant_id == tenant_id, _is_account(account))
             .values(unlinked_at=at)
         )
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(query, _of(tenant_id, account))).one_or_none()
             if row is None:
                 return None
             link = _link(row)
@@ -184,50 +230,17 @@ class StoredLinks:
         return link
 
 
-_KEY: Final = (
-    identity_links.c.surface,
-    identity_links.c.external_workspace,
-    identity_links.c.external_user,
-)
-
-
-def is_account(account: Account) -> ColumnElement[bool]:
-    """Return what is so of the account's link alone."""
-    return tuple_(*_KEY) == (account.surface, account.workspace, account.user)
-
-
-def links_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
-    """Select the tenant's links that hold, with their people."""
-    links = identity_links.c
-    return (
-        select(principals, *_KEY, links.how, links.linked_at)
-        .join_from(
-            identity_links,
-            principals,
-            (principals.c.tenant_id == links.tenant_id) & (principals.c.id == links.principal_id),
-        )
-        .where(
-            links.tenant_id == tenant_id,
-            links.surface.in_(_SURFACES),
-            links.unlinked_at.is_(None),
-        )
-    )
+async def link_row(
+    connection: AsyncConnection, tenant_id: TenantId, account: Account
+) -> AnyRow | None:
+    """Return the row of the account's link that holds, with its person."""
+    return (await connection.execute(_LINK, _of(tenant_id, account))).one_or_none()
 
 
 async def held_workspace(connection: AsyncConnection, tenant_id: TenantId, account: Account) -> str:
     """Return the name of the account's workspace, and hold it: one at a time gets further."""
-    workspaces = chat_workspaces.c
-    query = (
-        select(workspaces.name)
-        .where(
-            workspaces.tenant_id == tenant_id,
-            workspaces.surface == account.surface,
-            workspaces.workspace == account.workspace,
-            workspaces.state == ACTIVE,
-        )
-        .with_for_update()
-    )
-    name = (await connection.execute(query)).scalar_one_or_none()
+    held = {"tenant": tenant_id, "surface": account.surface, "workspace": account.workspace}
+    name = (await connection.execute(_WORKSPACE, held)).scalar_one_or_none()
     if name is None:
         raise NotFound("not_found", noun="workspace")
     return str(name)
@@ -290,12 +303,27 @@ async def _accounts_of(
     connection: AsyncConnection, tenant_id: TenantId, principal_id: PrincipalId
 ) -> Sequence[Account]:
     query = (
-        links_of(tenant_id)
-        .where(identity_links.c.principal_id == principal_id, principals.c.disabled_at.is_(None))
+        _LINKS.where(
+            identity_links.c.principal_id == principal_id, principals.c.disabled_at.is_(None)
+        )
         .order_by(identity_links.c.linked_at, *_KEY)
         .limit(_OTHERS)
     )
-    return [_account(row) for row in (await connection.execute(query)).all()]
+    found = await connection.execute(query, {"tenant": tenant_id})
+    return [_account(row) for row in found.all()]
+
+
+def _is_account(account: Account) -> ColumnElement[bool]:
+    return tuple_(*_KEY) == (account.surface, account.workspace, account.user)
+
+
+def _of(tenant_id: TenantId, account: Account) -> dict[str, object]:
+    return {
+        "tenant": tenant_id,
+        "surface": account.surface,
+        "workspace": account.workspace,
+        "user": account.user,
+    }
 
 
 def _account(row: AnyRow) -> Account:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, case, delete, func, or_, select, text, update
+from sqlalchemy import and_, bindparam, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,32 +21,73 @@ _ORDER: Final = {kind.value: place for place, kind in enumerate(Kind)}
 # Spelled out: with a parameter in it, PostgreSQL does not know its index again.
 _WAITING: Final = text("state = 'waiting'")
 _RANK: Final = case(_ORDER, value=outbox.c.kind)
+_MESSAGE: Final = ("tenant_id", "surface", "workspace", "key")
+
+_NEW_WISH = upsert(outbox)
+_PUT = _NEW_WISH.on_conflict_do_update(
+    index_elements=_MESSAGE,
+    index_where=_WAITING,
+    set_={
+        "payload": _NEW_WISH.excluded.payload,
+        "kind": _NEW_WISH.excluded.kind,
+        "address": _NEW_WISH.excluded.address,
+        "version": outbox.c.version + 1,
+    },
+)
+
+_DUE = (
+    select(outbox, chat_messages.c.sent)
+    .outerjoin(
+        chat_messages,
+        and_(
+            chat_messages.c.tenant_id == outbox.c.tenant_id,
+            chat_messages.c.surface == outbox.c.surface,
+            chat_messages.c.workspace == outbox.c.workspace,
+            chat_messages.c.key == outbox.c.key,
+        ),
+    )
+    .where(
+        outbox.c.tenant_id == bindparam("tenant"),
+        outbox.c.surface == bindparam("surface"),
+        outbox.c.workspace == bindparam("workspace"),
+        outbox.c.state == "waiting",
+        outbox.c.due_at <= bindparam("now"),
+    )
+    .order_by(_RANK, outbox.c.created_at, outbox.c.id)
+    .limit(bindparam("limit"))
+)
+
+_NEW_MESSAGE = upsert(chat_messages)
+_SENT = _NEW_MESSAGE.on_conflict_do_update(
+    index_elements=_MESSAGE, set_={"sent": _NEW_MESSAGE.excluded.sent, "changed_at": func.now()}
+)
+
+_DELIVERED = (
+    update(outbox)
+    .where(
+        outbox.c.tenant_id == bindparam("tenant"),
+        outbox.c.id == bindparam("parcel"),
+        outbox.c.version == bindparam("seen"),
+    )
+    .values(state="delivered", delivered_at=bindparam("at"), error=None)
+    .returning(outbox.c.id)
+)
 
 
 async def put_wish(connection: AsyncConnection, tenant_id: TenantId, *, wish: Wish) -> None:
     """Put a wish into a transaction; one for the same message that still waits is replaced."""
-    statement = upsert(outbox).values(
-        tenant_id=tenant_id,
-        id=uuid4(),
-        surface=wish.place.surface,
-        workspace=wish.place.workspace,
-        address=wish.place.address,
-        key=wish.key,
-        kind=wish.kind.value,
-        payload=wish.payload,
-    )
-    newer = statement.excluded
     await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["tenant_id", "surface", "workspace", "key"],
-            index_where=_WAITING,
-            set_={
-                "payload": newer.payload,
-                "kind": newer.kind,
-                "address": newer.address,
-                "version": outbox.c.version + 1,
-            },
-        )
+        _PUT,
+        {
+            "tenant_id": tenant_id,
+            "id": uuid4(),
+            "surface": wish.place.surface,
+            "workspace": wish.place.workspace,
+            "address": wish.place.address,
+            "key": wish.key,
+            "kind": wish.kind.value,
+            "payload": wish.payload,
+        },
     )
 
 
@@ -112,45 +153,28 @@ class StoredOutbox:
         self, tenant_id: TenantId, *, surface: str, workspace: str, now: datetime, limit: int
     ) -> tuple[Parcel, ...]:
         """Return what is to be delivered to a workspace now, the most pressing first."""
-        of_message = and_(
-            chat_messages.c.tenant_id == outbox.c.tenant_id,
-            chat_messages.c.surface == outbox.c.surface,
-            chat_messages.c.workspace == outbox.c.workspace,
-            chat_messages.c.key == outbox.c.key,
-        )
-        query = (
-            select(outbox, chat_messages.c.sent)
-            .outerjoin(chat_messages, of_message)
-            .where(
-                outbox.c.tenant_id == tenant_id,
-                outbox.c.surface == surface,
-                outbox.c.workspace == workspace,
-                outbox.c.state == "waiting",
-                outbox.c.due_at <= now,
-            )
-            .order_by(_RANK, outbox.c.created_at, outbox.c.id)
-            .limit(limit)
-        )
+        which = {
+            "tenant": tenant_id,
+            "surface": surface,
+            "workspace": workspace,
+            "now": now,
+            "limit": limit,
+        }
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(_parcel(row) for row in (await connection.execute(query)).all())
+            return tuple(_parcel(row) for row in (await connection.execute(_DUE, which)).all())
 
     async def sent(self, parcel: Parcel, *, sent: JsonObject) -> None:
         """Note what the platform has of a message now."""
         place = parcel.wish.place
-        statement = upsert(chat_messages).values(
-            tenant_id=parcel.tenant_id,
-            surface=place.surface,
-            workspace=place.workspace,
-            key=parcel.wish.key,
-            sent=sent,
-        )
+        message = {
+            "tenant_id": parcel.tenant_id,
+            "surface": place.surface,
+            "workspace": place.workspace,
+            "key": parcel.wish.key,
+            "sent": sent,
+        }
         async with self._database.for_tenant(parcel.tenant_id) as connection:
-            await connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["tenant_id", "surface", "workspace", "key"],
-                    set_={"sent": statement.excluded.sent, "changed_at": func.now()},
-                )
-            )
+            await connection.execute(_SENT, message)
 
     async def key_of(
         self, tenant_id: TenantId, *, surface: str, workspace: str, message: str
@@ -171,7 +195,14 @@ class StoredOutbox:
 
     async def delivered(self, parcel: Parcel, *, at: datetime) -> bool:
         """Note that the message is as it was wished; False where a newer wish has come."""
-        return await self._close(parcel, state="delivered", delivered_at=at, error=None)
+        as_seen = {
+            "tenant": parcel.tenant_id,
+            "parcel": parcel.id,
+            "seen": parcel.version,
+            "at": at,
+        }
+        async with self._database.for_tenant(parcel.tenant_id) as connection:
+            return (await connection.execute(_DELIVERED, as_seen)).one_or_none() is not None
 
     async def dead(self, parcel: Parcel, *, error: str) -> None:
         """Give a wish up, newer ones of that message too; it can be replayed by hand."""
@@ -228,13 +259,6 @@ class StoredOutbox:
         )
         async with self._database.for_tenant(tenant_id) as connection:
             await connection.execute(gone)
-
-    async def _close(self, parcel: Parcel, **values: object) -> bool:
-        mine = and_(outbox.c.tenant_id == parcel.tenant_id, outbox.c.id == parcel.id)
-        as_seen = outbox.c.version == parcel.version
-        query = update(outbox).where(mine, as_seen).values(**values).returning(outbox.c.id)
-        async with self._database.for_tenant(parcel.tenant_id) as connection:
-            return (await connection.execute(query)).one_or_none() is not None
 
     async def _change(self, parcel: Parcel, **values: object) -> None:
         mine = and_(outbox.c.tenant_id == parcel.tenant_id, outbox.c.id == parcel.id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, delete, literal, select
+from sqlalchemy import ARRAY, Text, and_, any_, bindparam, delete, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.domain.chat import ChatReference, Surface
@@ -18,6 +18,29 @@ _MOST: Final = 1000
 _FRESH: Final = timedelta(hours=1)
 _KEY: Final = ("tenant_id", "surface", "workspace", "address")
 _SAID: Final = ("conversation", "service_url", "mri")
+
+_IS_THERE = and_(
+    chat_references.c.tenant_id == bindparam("tenant"),
+    chat_references.c.surface == bindparam("surface"),
+    chat_references.c.workspace == bindparam("workspace"),
+)
+_OF = (
+    select(chat_references)
+    .where(
+        _IS_THERE, chat_references.c.address == any_(bindparam("addresses", type_=ARRAY(Text())))
+    )
+    .order_by(chat_references.c.address)
+    .limit(_MOST)
+)
+_NEWEST = (
+    select(chat_references)
+    .where(_IS_THERE)
+    .order_by(chat_references.c.seen_at.desc(), chat_references.c.address)
+    .limit(1)
+)
+_FORGET = delete(chat_references).where(
+    _IS_THERE, chat_references.c.address == bindparam("address")
+)
 
 
 class StoredReferences:
@@ -52,44 +75,30 @@ class StoredReferences:
         self, tenant_id: TenantId, *, surface: Surface, workspace: str, addresses: Sequence[str]
     ) -> tuple[ChatReference, ...]:
         """Return what is known of these addresses, by address; of the first 1000 of them."""
-        asked = chat_references.c.address.in_(list(addresses)[:_MOST])
-        query = _of(tenant_id, surface, workspace).where(asked)
-        query = query.order_by(chat_references.c.address).limit(_MOST)
+        asked = _there(tenant_id, surface, workspace) | {"addresses": list(addresses)[:_MOST]}
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(_reference(row) for row in (await connection.execute(query)).all())
+            return tuple(_reference(row) for row in (await connection.execute(_OF, asked)).all())
 
     async def newest(
         self, tenant_id: TenantId, *, surface: Surface, workspace: str
     ) -> ChatReference | None:
         """Return the reference of the workspace that was seen last; None where there is none."""
-        newest = chat_references.c.seen_at.desc()
-        query = _of(tenant_id, surface, workspace)
-        query = query.order_by(newest, chat_references.c.address).limit(1)
+        there = _there(tenant_id, surface, workspace)
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(_NEWEST, there)).one_or_none()
         return _reference(row) if row is not None else None
 
     async def forget(
         self, tenant_id: TenantId, *, surface: Surface, workspace: str, address: str
     ) -> bool:
         """Forget a conversation that is no more. Return whether it was known."""
-        gone = delete(chat_references).where(
-            _is_in(tenant_id, surface, workspace), chat_references.c.address == address
-        )
+        gone = _there(tenant_id, surface, workspace) | {"address": address}
         async with self._database.for_tenant(tenant_id) as connection:
-            return bool((await connection.execute(gone)).rowcount)
+            return bool((await connection.execute(_FORGET, gone)).rowcount)
 
 
-def _is_in(tenant_id: TenantId, surface: Surface, workspace: str) -> ColumnElement[bool]:
-    return (
-        (chat_references.c.tenant_id == tenant_id)
-        & (chat_references.c.surface == surface.value)
-        & (chat_references.c.workspace == workspace)
-    )
-
-
-def _of(tenant_id: TenantId, surface: Surface, workspace: str) -> Select[tuple[object, ...]]:
-    return select(*chat_references.c).where(_is_in(tenant_id, surface, workspace))
+def _there(tenant_id: TenantId, surface: Surface, workspace: str) -> dict[str, object]:
+    return {"tenant": tenant_id, "surface": surface.value, "workspace": workspace}
 
 
 def _told(reference: ChatReference) -> dict[str, object]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, TextClause, func, select, text
 
 from core.domain.chat import Surface
 from core.domain.ids import ApprovalId, RunId, TenantId, TokenId
@@ -156,13 +156,13 @@ class Directory:
         """Return tenants with audit records that are complete and in no block yet."""
         return tuple(TenantId(row.id) for row in await self._rows(_UNSEALED, limit=limit))
 
-    async def _owner(self, query: str, digest: bytes) -> TenantId | None:
+    async def _owner(self, query: TextClause, digest: bytes) -> TenantId | None:
         rows = await self._rows(query, hash=digest)
         return TenantId(rows[0].tenant_id) if rows else None
 
-    async def _rows(self, query: str, **values: object) -> "list[Row[tuple[object, ...]]]":
+    async def _rows(self, query: TextClause, **values: object) -> "list[Row[tuple[object, ...]]]":
         async with self._database.without_tenant() as connection:
-            return list((await connection.execute(text(query), values)).all())
+            return list((await connection.execute(query, values)).all())
 
 
 def _segment(row: "Row[tuple[object, ...]]", *, abandoned: bool) -> DueSegment:
@@ -174,29 +174,29 @@ def _segment(row: "Row[tuple[object, ...]]", *, abandoned: bool) -> DueSegment:
     )
 
 
-_TENANTS = "select * from directory_tenants(:after, :limit)"
-_TENANT = "select id from directory_tenant(:name) as id where id is not null"
-_TOKEN = "select * from directory_token(:hash)"  # noqa: S105 - a query, not a password
-_SESSION = "select * from directory_session(:hash)"
-_LINK = "select * from directory_link(:hash)"
-_OF_DOMAIN = "select id from directory_tenants_of_domain(:domain) as id"
-_OF_ISSUER = (
+_TENANTS = text("select * from directory_tenants(:after, :limit)")
+_TENANT = text("select id from directory_tenant(:name) as id where id is not null")
+_TOKEN = text("select * from directory_token(:hash)")
+_SESSION = text("select * from directory_session(:hash)")
+_LINK = text("select * from directory_link(:hash)")
+_OF_DOMAIN = text("select id from directory_tenants_of_domain(:domain) as id")
+_OF_ISSUER = text(
     "select id from directory_tenant_of_issuer(:issuer, :audience) as id where id is not null"
 )
-_CODE = "select id as tenant_id from directory_oauth_code(:hash) as id where id is not null"
-_REFRESH = (
+_CODE = text("select id as tenant_id from directory_oauth_code(:hash) as id where id is not null")
+_REFRESH = text(
     "select id as tenant_id from directory_oauth_refresh_token(:hash) as id where id is not null"
 )
-_WORKSPACE = (
+_WORKSPACE = text(
     "select id as tenant_id from directory_workspace(:surface, :workspace) as id"
     " where id is not null"
 )
-_CHAT_TENANTS = "select id from directory_chat_tenants(:surface) as id order by id limit 1000"
-_INSTALL_STATE = (
+_CHAT_TENANTS = text("select id from directory_chat_tenants(:surface) as id order by id limit 1000")
+_INSTALL_STATE = text(
     "select id as tenant_id from directory_install_state(:hash) as id where id is not null"
 )
-_DUE_SEGMENTS = "select * from directory_due_segments(:queued, :stale, :limit)"
-_DRIVEN_BY = "select * from directory_driven_by(:driver, :limit)"
-_DUE_APPROVALS = "select * from directory_due_approvals(:now, :limit)"
-_DUE_REMINDERS = "select * from directory_due_reminders(:now, :limit)"
-_UNSEALED = "select id from directory_unsealed(:limit) as id"
+_DUE_SEGMENTS = text("select * from directory_due_segments(:queued, :stale, :limit)")
+_DRIVEN_BY = text("select * from directory_driven_by(:driver, :limit)")
+_DUE_APPROVALS = text("select * from directory_due_approvals(:now, :limit)")
+_DUE_REMINDERS = text("select * from directory_due_reminders(:now, :limit)")
+_UNSEALED = text("select id from directory_unsealed(:limit) as id")

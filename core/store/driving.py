@@ -2,7 +2,7 @@
 
 import json
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
@@ -18,6 +18,24 @@ from core.store.rows import AnyRow
 from core.store.tables import approvals, runs
 
 _TAKE = "select take_run($1, $2, $3, $4)"
+
+_IS_HELD = and_(
+    runs.c.tenant_id == bindparam("tenant"),
+    runs.c.id == bindparam("run"),
+    runs.c.lease == bindparam("number"),
+    runs.c.dispatch == "driving",
+)
+_LOCKED = select(runs).where(_IS_HELD).with_for_update()
+_PULSE = select(runs.c.cancel_requested).where(_IS_HELD)
+_OPEN = (
+    select(func.count())
+    .select_from(approvals)
+    .where(
+        approvals.c.tenant_id == bindparam("tenant"),
+        approvals.c.run_id == bindparam("run"),
+        approvals.c.state == "pending",
+    )
+)
 
 
 class DrivenRuns:
@@ -41,16 +59,8 @@ class DrivenRuns:
         """Leave the run waiting for people; see the port."""
         async with self._database.for_tenant(lease.tenant_id) as connection:
             await _locked(connection, lease)
-            waiting = await connection.execute(
-                select(func.count())
-                .select_from(approvals)
-                .where(
-                    approvals.c.tenant_id == lease.tenant_id,
-                    approvals.c.run_id == lease.run_id,
-                    approvals.c.state == "pending",
-                )
-            )
-            count = waiting.scalar_one()
+            run = {"tenant": lease.tenant_id, "run": lease.run_id}
+            count = (await connection.execute(_OPEN, run)).scalar_one()
             if not count:
                 return False
             await connection.execute(
@@ -75,8 +85,7 @@ class DrivenRuns:
     async def pulse(self, lease: Lease) -> bool:
         """Return whether the run is asked to cancel; see the port."""
         async with self._database.for_tenant(lease.tenant_id) as connection:
-            found = await connection.execute(select(runs.c.cancel_requested).where(_is_held(lease)))
-            row = found.one_or_none()
+            row = (await connection.execute(_PULSE, _held(lease))).one_or_none()
         if row is None:
             raise LeaseLost("lease_lost")
         return bool(row.cancel_requested)
@@ -117,18 +126,12 @@ class DrivenRuns:
                 )
 
 
-def _is_held(lease: Lease):  # noqa: ANN202 - SQLAlchemy's own expression type
-    return and_(
-        runs.c.tenant_id == lease.tenant_id,
-        runs.c.id == lease.run_id,
-        runs.c.lease == lease.number,
-        runs.c.dispatch == "driving",
-    )
+def _held(lease: Lease) -> dict[str, object]:
+    return {"tenant": lease.tenant_id, "run": lease.run_id, "number": lease.number}
 
 
 async def _locked(connection: AsyncConnection, lease: Lease) -> AnyRow:
-    found = await connection.execute(select(runs).where(_is_held(lease)).with_for_update())
-    row = found.one_or_none()
+    row = (await connection.execute(_LOCKED, _held(lease))).one_or_none()
     if row is None:
         raise LeaseLost("lease_lost")
     return row

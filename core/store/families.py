@@ -5,7 +5,19 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.authorization import Code, Family, Issue, RefreshToken, TakenCode
@@ -26,6 +38,28 @@ from core.store.tables import access_tokens, principals
 _USED_EVERY: Final = timedelta(days=1)
 _REPLAYS_FOR: Final = timedelta(days=1)
 _EXPIRED_FOR: Final = timedelta(hours=1)
+
+_FORGET_ACCESS = delete(access_tokens).where(
+    access_tokens.c.tenant_id == bindparam("tenant"),
+    access_tokens.c.expires_at < bindparam("before"),
+    select(oauth_refresh_tokens.c.access_token_id)
+    .where(
+        oauth_refresh_tokens.c.tenant_id == bindparam("tenant"),
+        oauth_refresh_tokens.c.access_token_id == access_tokens.c.id,
+    )
+    .exists(),
+)
+_FORGET_CODES = delete(oauth_codes).where(
+    oauth_codes.c.tenant_id == bindparam("tenant"), oauth_codes.c.expires_at < bindparam("before")
+)
+_FORGET_REFRESH = delete(oauth_refresh_tokens).where(
+    oauth_refresh_tokens.c.tenant_id == bindparam("tenant"),
+    oauth_refresh_tokens.c.expires_at < bindparam("before"),
+)
+_FORGET_FAMILIES = delete(oauth_families).where(
+    oauth_families.c.tenant_id == bindparam("tenant"),
+    oauth_families.c.ends_at < bindparam("before"),
+)
 
 
 class StoredFamilies:
@@ -196,31 +230,14 @@ class StoredFamilies:
 
     async def forget_ended(self, tenant_id: TenantId, *, at: datetime) -> None:
         """Delete what of the tenant's has ended for so long that nobody asks for it any more."""
-        code, family, token = oauth_codes.c, oauth_families.c, oauth_refresh_tokens.c
-        of_sign_ins = select(token.access_token_id).where(
-            token.tenant_id == tenant_id, token.access_token_id == access_tokens.c.id
-        )
         async with self._database.for_tenant(tenant_id) as connection:
-            await connection.execute(
-                delete(access_tokens).where(
-                    access_tokens.c.tenant_id == tenant_id,
-                    access_tokens.c.expires_at < at - _EXPIRED_FOR,
-                    of_sign_ins.exists(),
-                )
-            )
-            await connection.execute(
-                delete(oauth_codes).where(
-                    code.tenant_id == tenant_id, code.expires_at < at - _REPLAYS_FOR
-                )
-            )
-            await connection.execute(
-                delete(oauth_refresh_tokens).where(
-                    token.tenant_id == tenant_id, token.expires_at < at
-                )
-            )
-            await connection.execute(
-                delete(oauth_families).where(family.tenant_id == tenant_id, family.ends_at < at)
-            )
+            for forgotten, before in (
+                (_FORGET_ACCESS, at - _EXPIRED_FOR),
+                (_FORGET_CODES, at - _REPLAYS_FOR),
+                (_FORGET_REFRESH, at),
+                (_FORGET_FAMILIES, at),
+            ):
+                await connection.execute(forgotten, {"tenant": tenant_id, "before": before})
 
 
 async def end_families_of(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,15 @@ from core.store.deciding_tables import run_feedback
 from core.store.journal import append_audit
 
 _MOST = 100
+
+_OF_RUN = (
+    select(run_feedback)
+    .where(
+        run_feedback.c.tenant_id == bindparam("tenant"), run_feedback.c.run_id == bindparam("run")
+    )
+    .order_by(run_feedback.c.given_at, run_feedback.c.principal_id)
+    .limit(_MOST)
+)
 
 
 class StoredFeedback:
@@ -54,10 +63,4 @@ async def feedback_rows(
     connection: AsyncConnection, tenant_id: TenantId, *, run_id: UUID
 ) -> Sequence[Row[tuple[object, ...]]]:
     """Read what people think of a run, in the order in which they said it."""
-    query = (
-        select(run_feedback)
-        .where(run_feedback.c.tenant_id == tenant_id, run_feedback.c.run_id == run_id)
-        .order_by(run_feedback.c.given_at, run_feedback.c.principal_id)
-        .limit(_MOST)
-    )
-    return (await connection.execute(query)).all()
+    return (await connection.execute(_OF_RUN, {"tenant": tenant_id, "run": run_id})).all()

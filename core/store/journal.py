@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.audit import AuditRecord
@@ -20,6 +20,15 @@ from core.store.tables import audit_records, run_events, runs
 _RECORD_CALL = (
     "select record_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
     " $18, $19, $20)"
+)
+
+_ADD_AUDIT = insert(audit_records)
+_ADD_EVENTS = insert(run_events)
+_NUMBER_EVENTS = (
+    update(runs)
+    .where(runs.c.tenant_id == bindparam("tenant"), runs.c.id == bindparam("run"))
+    .values(event_seq=runs.c.event_seq + bindparam("count"))
+    .returning(runs.c.event_seq)
 )
 
 
@@ -71,7 +80,7 @@ class StoredJournal:
 async def append_audit(connection: AsyncConnection, *records: AuditRecord) -> None:
     """Add audit records in the caller's transaction."""
     await connection.execute(
-        insert(audit_records),
+        _ADD_AUDIT,
         [
             {
                 "tenant_id": record.tenant_id,
@@ -94,17 +103,11 @@ async def append_events(
     connection: AsyncConnection, tenant_id: TenantId, *, run_id: RunId, events: tuple[Happened, ...]
 ) -> None:
     """Add run events in the caller's transaction, which holds the run's row from here on."""
-    last = (
-        await connection.execute(
-            update(runs)
-            .where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
-            .values(event_seq=runs.c.event_seq + len(events))
-            .returning(runs.c.event_seq)
-        )
-    ).scalar_one()
+    count = {"tenant": tenant_id, "run": run_id, "count": len(events)}
+    last = (await connection.execute(_NUMBER_EVENTS, count)).scalar_one()
     first = last - len(events) + 1
     await connection.execute(
-        insert(run_events),
+        _ADD_EVENTS,
         [
             {
                 "tenant_id": tenant_id,

@@ -1,9 +1,11 @@
 """Tenants and their people."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from core.domain.ids import PrincipalId, TenantId
@@ -11,11 +13,12 @@ from core.domain.principal import Principal, Role, Tenant, Tier
 from core.errors import Conflict, NotFound
 from core.ports import Standing
 from core.store.database import Database
+from core.store.rows import row_of
 from core.store.tables import principals, tenants, tool_settings
 from core.store.upstream_rows import held_of, tools_of
-from core.store.upstream_tables import upstream_tools
 
 _TOOLS = 1000
+_STANDING = "select standing_of($1, $2)"
 
 
 class StoredPeople:
@@ -111,35 +114,11 @@ class StoredPeople:
 
     async def standing(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Standing:
         """Return how the person stands now; see the port."""
-        disabled = (
-            select(tool_settings.c.tool)
-            .where(tool_settings.c.tenant_id == tenant_id, tool_settings.c.enabled.is_(False))
-            .order_by(tool_settings.c.tool)
-        )
-        async with self._database.for_tenant(tenant_id) as connection:
-            tenant = (
-                await connection.execute(select(tenants).where(tenants.c.id == tenant_id))
-            ).one_or_none()
-            person = (
-                await connection.execute(
-                    select(principals).where(
-                        principals.c.tenant_id == tenant_id,
-                        principals.c.id == principal_id,
-                        principals.c.disabled_at.is_(None),
-                    )
-                )
-            ).one_or_none()
-            tools = (await connection.execute(disabled.limit(_TOOLS))).scalars().all()
-            theirs = (await connection.execute(_upstream_tools(tenant_id))).all()
-        if tenant is None or person is None:
+        told = await self._database.hot(_STANDING, tenant_id, principal_id)
+        if told is None:
             raise NotFound("not_found", noun="person")
-        return Standing(
-            tenant=tenant_of(tenant),
-            principal=principal_of(person),
-            disabled_tools=frozenset(tools),
-            tools=tools_of(theirs),
-            held_tools=held_of(theirs),
-        )
+        found: dict[str, Any] = json.loads(str(told))  # Any: as standing_of builds it
+        return standing_of(found, principal=principal_of(row_of(found["principal"])))
 
     async def disabled_tools(self, tenant_id: TenantId) -> frozenset[str]:
         """Return the names of the tools that are switched off for the tenant."""
@@ -183,14 +162,15 @@ class StoredPeople:
             )
 
 
-def _upstream_tools(tenant_id: TenantId) -> Select[tuple[object, ...]]:
-    """Those that were accepted once, in so far as the door looks at them."""
-    unseen = [column for column in upstream_tools.c if column.name not in {"seen", "seen_digest"}]
-    return (
-        select(*unseen)
-        .where(upstream_tools.c.tenant_id == tenant_id, upstream_tools.c.state != "new")
-        .order_by(upstream_tools.c.name)
-        .limit(_TOOLS)
+def standing_of(told: Mapping[str, Any], *, principal: Principal) -> Standing:  # Any: from JSON
+    """Return the standing that a SQL function told of."""
+    tools = [row_of(tool) for tool in told["upstream_tools"]]
+    return Standing(
+        tenant=tenant_of(row_of(told["tenant"])),
+        principal=principal,
+        disabled_tools=frozenset(told["disabled_tools"]),
+        tools=tools_of(tools),
+        held_tools=held_of(tools),
     )
 
 

@@ -5,19 +5,47 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, select, tuple_
+from sqlalchemy import ARRAY, Uuid, and_, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.ids import RunId, TenantId
 from core.domain.principal import Principal
 from core.domain.run import Feedback, Lease, Run, RunKind, Step
 from core.errors import NotFound
-from core.ports import DrivenRun, Standing
+from core.ports import DrivenRun
 from core.store.feedback import feedback_rows
-from core.store.principals import principal_of, tenant_of
+from core.store.principals import principal_of, standing_of
 from core.store.rows import AnyRow, call_of, row_of, run_of, step_of
 from core.store.tables import principals, runs, steps, tool_calls, usage_events
-from core.store.upstream_rows import held_of, tools_of
+
+_RUN = select(runs).where(runs.c.tenant_id == bindparam("tenant"), runs.c.id == bindparam("run"))
+_RUN_LOCKED = _RUN.with_for_update()
+
+_STEPS = (
+    select(steps, usage_events.c.unit_prices)
+    .join(
+        usage_events,
+        and_(
+            usage_events.c.tenant_id == steps.c.tenant_id,
+            usage_events.c.run_id == steps.c.run_id,
+            usage_events.c.step == steps.c.number,
+            usage_events.c.kind == "model",
+        ),
+    )
+    .where(steps.c.tenant_id == bindparam("tenant"), steps.c.run_id == bindparam("run"))
+    .order_by(steps.c.number)
+)
+
+_CALLS = (
+    select(tool_calls)
+    .where(tool_calls.c.tenant_id == bindparam("tenant"), tool_calls.c.run_id == bindparam("run"))
+    .order_by(tool_calls.c.step, tool_calls.c.position)
+)
+
+_PEOPLE = select(principals).where(
+    principals.c.tenant_id == bindparam("tenant"),
+    principals.c.id == any_(bindparam("ids", type_=ARRAY(Uuid()))),
+)
 
 
 async def run_row_of(
@@ -28,8 +56,8 @@ async def run_row_of(
     Raises:
         NotFound: ``not_found``.
     """
-    query = select(runs).where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
-    found = await connection.execute(query.with_for_update() if lock else query)
+    query = _RUN_LOCKED if lock else _RUN
+    found = await connection.execute(query, {"tenant": tenant_id, "run": run_id})
     row = found.one_or_none()
     if row is None:
         raise NotFound("not_found", noun="run")
@@ -38,24 +66,9 @@ async def run_row_of(
 
 async def whole(connection: AsyncConnection, row: AnyRow) -> Run:
     """Return the run of ``row`` with its steps and calls."""
-    mine = (row.tenant_id, row.id)
-    of_step = and_(
-        usage_events.c.tenant_id == steps.c.tenant_id,
-        usage_events.c.run_id == steps.c.run_id,
-        usage_events.c.step == steps.c.number,
-        usage_events.c.kind == "model",
-    )
-    answers = await connection.execute(
-        select(steps, usage_events.c.unit_prices)
-        .join(usage_events, of_step)
-        .where(tuple_(steps.c.tenant_id, steps.c.run_id) == mine)
-        .order_by(steps.c.number)
-    )
-    asked = await connection.execute(
-        select(tool_calls)
-        .where(tuple_(tool_calls.c.tenant_id, tool_calls.c.run_id) == mine)
-        .order_by(tool_calls.c.step, tool_calls.c.position)
-    )
+    mine = {"tenant": row.tenant_id, "run": row.id}
+    answers = await connection.execute(_STEPS, mine)
+    asked = await connection.execute(_CALLS, mine)
     tenant_id = TenantId(row.tenant_id)
     given = await feedback_rows(connection, tenant_id, run_id=row.id)
     ids = [row.requester_id, *(one.principal_id for one in given)]
@@ -79,14 +92,6 @@ def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds
     """Return what the SQL function ``take_run`` gave its driver."""
     row, person = row_of(taken["run"]), row_of(taken["requester"])
     requester = principal_of(person)
-    upstream_tools = [row_of(tool) for tool in taken["upstream_tools"]]
-    standing = Standing(
-        tenant=tenant_of(row_of(taken["tenant"])),
-        principal=requester,
-        disabled_tools=frozenset(taken["disabled_tools"]),
-        tools=tools_of(upstream_tools),
-        held_tools=held_of(upstream_tools),
-    )
     run = _put_together(
         row,
         requester=requester,
@@ -97,7 +102,7 @@ def driven_of(taken: Mapping[str, Any]) -> DrivenRun:  # Any: as take_run builds
         lease=Lease(tenant_id=run.tenant_id, run_id=run.id, segment=run.segment, number=run.lease),
         run=run,
         scopes=frozenset(row.scopes),
-        standing=None if person.disabled_at else standing,
+        standing=None if person.disabled_at else standing_of(taken, principal=requester),
     )
 
 
@@ -119,7 +124,5 @@ async def people_of(
     connection: AsyncConnection, tenant_id: TenantId, *, ids: Sequence[UUID]
 ) -> dict[UUID, Principal]:
     """Return the people with these ids, by id."""
-    found = await connection.execute(
-        select(principals).where(principals.c.tenant_id == tenant_id, principals.c.id.in_(set(ids)))
-    )
+    found = await connection.execute(_PEOPLE, {"tenant": tenant_id, "ids": list(set(ids))})
     return {row.id: principal_of(row) for row in found}

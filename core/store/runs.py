@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy import Select, and_, bindparam, or_, select, update
 
 from core.domain.audit import AuditRecord, audit_record
 from core.domain.ids import CallId, PrincipalId, RunId, TenantId
@@ -24,6 +24,16 @@ from core.store.rows import agent_json, call_of, context_json, run_of
 from core.store.tables import runs, tool_calls
 
 _BEGIN = "select begin_run($1, $2, $3, $4, $5)"
+
+_CALL = select(tool_calls).where(
+    tool_calls.c.tenant_id == bindparam("tenant"), tool_calls.c.id == bindparam("call")
+)
+
+_UNDOING = select(tool_calls.c.id).where(
+    tool_calls.c.tenant_id == bindparam("tenant"),
+    tool_calls.c.undoes == bindparam("call"),
+    tool_calls.c.state == CallState.SUCCEEDED.value,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,23 +189,13 @@ class StoredRuns:
         Raises:
             NotFound: ``not_found``.
         """
+        which = {"tenant": tenant_id, "call": call_id}
         async with self._database.for_tenant(tenant_id) as connection:
-            found = await connection.execute(
-                select(tool_calls).where(
-                    tool_calls.c.tenant_id == tenant_id, tool_calls.c.id == call_id
-                )
-            )
-            row = found.one_or_none()
+            row = (await connection.execute(_CALL, which)).one_or_none()
             if row is None:
                 raise NotFound("not_found", noun="call")
             people = await people_of(connection, tenant_id, ids=[row.requester_id])
-            undoing = await connection.scalar(
-                select(tool_calls.c.id).where(
-                    tool_calls.c.tenant_id == tenant_id,
-                    tool_calls.c.undoes == call_id,
-                    tool_calls.c.state == CallState.SUCCEEDED.value,
-                )
-            )
+            undoing = await connection.scalar(_UNDOING, which)
         record = call_of(row, requester=people[row.requester_id])
         return replace(record, undone_by=CallId(undoing) if undoing else None)
 

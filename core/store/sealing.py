@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import insert, text
+from sqlalchemy import TextClause, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.audit import head_of
@@ -140,10 +140,10 @@ class _Chain:
     number: int
     head: str
 
-    async def extend(self, query: str, values: Mapping[str, object], *, upto: int) -> int:
+    async def extend(self, query: TextClause, values: Mapping[str, object], *, upto: int) -> int:
         """Seal what ``query`` finds, id by id with its digest, and return how many there were."""
         sealed = 0
-        async with self.connection.stream(text(query), values) as rows:
+        async with self.connection.stream(query, values) as rows:
             async for part in rows.partitions(_BLOCK):
                 await self.append([row.id for row in part], [row.digest for row in part], upto=upto)
                 sealed += len(part)
@@ -162,17 +162,18 @@ class _Chain:
             sealed_at=sealed_at,
         )
         await self.connection.execute(
-            insert(audit_blocks).values(
-                tenant_id=self.tenant_id,
-                number=self.number,
-                record_ids=list(ids),
-                upto_xact=upto,
-                previous=previous,
-                head=self.head,
-                key_id=self.signer.key_id,
-                signature=self.signer.sign(message),
-                sealed_at=sealed_at,
-            )
+            _ADD_BLOCK,
+            {
+                "tenant_id": self.tenant_id,
+                "number": self.number,
+                "record_ids": list(ids),
+                "upto_xact": upto,
+                "previous": previous,
+                "head": self.head,
+                "key_id": self.signer.key_id,
+                "signature": self.signer.sign(message),
+                "sealed_at": sealed_at,
+            },
         )
 
 
@@ -195,6 +196,8 @@ async def _seal_restored(chain: _Chain, *, complete: int) -> int:
     return sealed
 
 
+_ADD_BLOCK = insert(audit_blocks)
+
 _LOCK = text("select pg_try_advisory_xact_lock(hashtextextended('audit/' || :tenant, 0))")
 
 # Read in one statement and used in the next: by then, all that is older than `complete` is visible.
@@ -214,17 +217,21 @@ _EDGE = text(
               (select xact from due order by xact, seq offset :at_once limit 1) as last"""
 )
 
-_NEXT = """select id, digest from audit_records
-           where tenant_id = :tenant and xact >= :upto and xact < :complete order by xact, seq"""
+_NEXT = text(
+    """select id, digest from audit_records
+       where tenant_id = :tenant and xact >= :upto and xact < :complete order by xact, seq"""
+)
 
 # Visible and at or above the next id to be given: from before the restore.
 _FOREIGN = "r.xact >= pg_snapshot_xmax(pg_current_snapshot())"
 
-_UNSEALED = f"""select r.id, r.digest from audit_records r
-                left join (select unnest(record_ids) as id from audit_blocks
-                           where tenant_id = :tenant) b on b.id = r.id
-                where r.tenant_id = :tenant and b.id is null and (r.xact < :complete or {_FOREIGN})
-                order by r.seq"""  # noqa: S608 - the part stands above
+_UNSEALED = text(
+    f"""select r.id, r.digest from audit_records r
+        left join (select unnest(record_ids) as id from audit_blocks
+                   where tenant_id = :tenant) b on b.id = r.id
+        where r.tenant_id = :tenant and b.id is null and (r.xact < :complete or {_FOREIGN})
+        order by r.seq"""  # noqa: S608 - the part stands above
+)
 
 _HIGHEST = text(
     """select upto_xact from audit_blocks where tenant_id = :tenant

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, any_, func, insert, select, update
+from sqlalchemy import any_, bindparam, func, insert, select, update
 
 from core.domain.ids import PrincipalId, TenantId, TokenId
 from core.domain.principal import Audience, Capability, Principal
@@ -14,6 +14,61 @@ from core.store.directory import Directory
 from core.store.principals import principal_of
 from core.store.rows import AnyRow
 from core.store.tables import access_tokens, principals, tenants
+
+_EPOCH = select(tenants.c.epoch).where(tenants.c.id == bindparam("tenant"))
+
+_PERSON = select(principals).where(
+    principals.c.tenant_id == bindparam("tenant"),
+    principals.c.id == bindparam("person"),
+    principals.c.disabled_at.is_(None),
+)
+
+_ANCESTOR = access_tokens.alias("ancestor")
+
+_ANCESTORS_STANDING = (
+    select(func.count())
+    .where(
+        _ANCESTOR.c.tenant_id == bindparam("tenant"),
+        _ANCESTOR.c.id == any_(access_tokens.c.ancestors),
+        _ANCESTOR.c.revoked_at.is_(None),
+    )
+    .correlate(access_tokens)
+    .scalar_subquery()
+)
+
+_TOKENS = (
+    select(
+        principals,
+        access_tokens.c.id.label("token_id"),
+        access_tokens.c.audience,
+        access_tokens.c.scopes,
+        access_tokens.c.expires_at,
+        access_tokens.c.revoked_at,
+        access_tokens.c.created_at.label("issued_at"),
+        access_tokens.c.actors,
+        access_tokens.c.ancestors,
+        # Of the same snapshot: what is revoked after it has a higher one.
+        tenants.c.epoch,
+        (func.cardinality(access_tokens.c.ancestors) > _ANCESTORS_STANDING).label("is_cut_off"),
+        capabilities.c.tools,
+        capabilities.c.arguments,
+    )
+    .join_from(
+        access_tokens,
+        principals,
+        (principals.c.tenant_id == access_tokens.c.tenant_id)
+        & (principals.c.id == access_tokens.c.principal_id),
+    )
+    .join(tenants, tenants.c.id == access_tokens.c.tenant_id)
+    .outerjoin(
+        capabilities,
+        (capabilities.c.tenant_id == access_tokens.c.tenant_id)
+        & (capabilities.c.token_id == access_tokens.c.id),
+    )
+    .where(access_tokens.c.tenant_id == bindparam("tenant"))
+)
+
+_BY_ID = _TOKENS.where(access_tokens.c.id == bindparam("token"), principals.c.disabled_at.is_(None))
 
 
 class StoredTokens:
@@ -66,28 +121,21 @@ class StoredTokens:
 
     async def by_id(self, tenant_id: TenantId, *, token_id: TokenId) -> TokenRecord | None:
         """Return the tenant's token of that id, of an enabled person; expired and revoked too."""
-        query = _tokens_of(tenant_id).where(
-            access_tokens.c.id == token_id, principals.c.disabled_at.is_(None)
-        )
+        which = {"tenant": tenant_id, "token": token_id}
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(_BY_ID, which)).one_or_none()
         return _token(row) if row is not None else None
 
     async def epoch(self, tenant_id: TenantId) -> int | None:
         """Return the tenant's epoch as it is now; None where there is no such tenant."""
-        query = select(tenants.c.epoch).where(tenants.c.id == tenant_id)
         async with self._database.for_tenant(tenant_id) as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            return (await connection.execute(_EPOCH, {"tenant": tenant_id})).scalar_one_or_none()
 
     async def person(self, tenant_id: TenantId, *, principal_id: PrincipalId) -> Principal | None:
         """Return the person as they are now; None where gone or disabled."""
-        query = select(principals).where(
-            principals.c.tenant_id == tenant_id,
-            principals.c.id == principal_id,
-            principals.c.disabled_at.is_(None),
-        )
+        which = {"tenant": tenant_id, "person": principal_id}
         async with self._database.for_tenant(tenant_id) as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(_PERSON, which)).one_or_none()
         return principal_of(row) if row is not None else None
 
     async def revoke(self, tenant_id: TenantId, *, token_id: TokenId, at: datetime) -> None:
@@ -119,56 +167,14 @@ class StoredTokens:
 
         Of disabled people too.
         """
-        query = _tokens_of(tenant_id).order_by(access_tokens.c.id).limit(limit)
+        query = _TOKENS.order_by(access_tokens.c.id).limit(limit)
         if principal_id is not None:
             query = query.where(access_tokens.c.principal_id == principal_id)
         if after is not None:
             query = query.where(access_tokens.c.id > after)
         async with self._database.for_tenant(tenant_id) as connection:
-            return tuple(_token(row) for row in (await connection.execute(query)).all())
-
-
-def _tokens_of(tenant_id: TenantId) -> Select[tuple[object, ...]]:
-    token, ancestor = access_tokens.c, access_tokens.alias("ancestor").c
-    standing = (
-        select(func.count())
-        .where(
-            ancestor.tenant_id == tenant_id,
-            ancestor.id == any_(token.ancestors),
-            ancestor.revoked_at.is_(None),
-        )
-        .correlate(access_tokens)
-        .scalar_subquery()
-    )
-    return (
-        select(
-            principals,
-            token.id.label("token_id"),
-            token.audience,
-            token.scopes,
-            token.expires_at,
-            token.revoked_at,
-            token.created_at.label("issued_at"),
-            token.actors,
-            token.ancestors,
-            # Of the same snapshot: what is revoked after it has a higher one.
-            tenants.c.epoch,
-            (standing < func.cardinality(token.ancestors)).label("is_cut_off"),
-            capabilities.c.tools,
-            capabilities.c.arguments,
-        )
-        .join_from(
-            access_tokens,
-            principals,
-            (principals.c.tenant_id == token.tenant_id) & (principals.c.id == token.principal_id),
-        )
-        .join(tenants, tenants.c.id == token.tenant_id)
-        .outerjoin(
-            capabilities,
-            (capabilities.c.tenant_id == token.tenant_id) & (capabilities.c.token_id == token.id),
-        )
-        .where(token.tenant_id == tenant_id)
-    )
+            found = await connection.execute(query, {"tenant": tenant_id})
+            return tuple(_token(row) for row in found.all())
 
 
 def _token(row: AnyRow) -> TokenRecord:
