@@ -96,6 +96,7 @@ async def teams_front(common: Common, pages: FrontPages) -> AsyncGenerator[Front
                 conversations=conversations,
                 screens=answers,
                 sent=StoredOutbox(parts.database),
+                following=common.following,
                 outbox=outbox,
                 notes=rendering,
             ),

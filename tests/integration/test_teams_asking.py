@@ -261,6 +261,8 @@ async def test_a_run_is_stopped_undone_and_rated_where_it_is_told(office: Office
     await office.shown(lambda one: "somebody else's" in one.words, at=office.chat_of(BOB))
     assert (await people.rates(answer, by=ALICE, good=True)).json == {}
     assert (await people.rates(answer, by=ALICE, good=False, words="Too long.")).json == {}
+    # Each conversation names its messages by itself: this is none of the group's.
+    await people.rates(replace(answer, conversation=people.group), by=ALICE, good=True)
     await people.rates(replace(answer, id="1"), by=ALICE, good=True)
     await office.kept()
     (rated, _) = await runs(office, count=2)
