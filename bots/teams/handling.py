@@ -144,12 +144,12 @@ class TeamsHandling:
         return None
 
     async def _greet(self, arrival: Arrival, seen: Seen) -> None:
-        """Say in somebody's own chat what can be asked; once for each time the app came there."""
+        """Say in somebody's own chat what can be asked: once, however often the app comes there."""
         if not seen.is_personal or not seen.user:
             return
         payload: JsonObject = {**self._notes.help(), "final": True}
         place = own_place(arrival, user=seen.user)
-        wish = Wish(place=place, key=f"private:{arrival.id}", kind=Kind.PRIVATE, payload=payload)
+        wish = Wish(place=place, key=f"greeting:{seen.user}", kind=Kind.PRIVATE, payload=payload)
         await self._outbox.wish(arrival.tenant_id, wish)
 
 
