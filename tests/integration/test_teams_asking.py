@@ -12,7 +12,7 @@ from core.domain.quoted import Speaker
 from core.domain.run import Run, RunStatus
 from tests.databases import Urls
 from tests.pages import Site
-from tests.teams.conversations import ALICE, BOB, Conversation, Person
+from tests.teams.conversations import ALICE, BOB, CAROL, Conversation, Person
 from tests.teams.login import TENANT
 from tests.teams.office import Office, office_on
 from tests.waiting import until
@@ -205,6 +205,24 @@ async def test_who_is_no_full_member_of_the_tenant_is_offered_nothing(office: Of
         assert (await people.sends(activity)).status == 200
     assert await office.kept() == kept
     assert await runs(office, count=0) == []
+
+
+async def test_the_app_greets_once_and_knows_the_way_back_to_whoever_is_not_everywhere(
+    office: Office,
+) -> None:
+    people, connector, carols = office.people, office.connector, office.chat_of(CAROL)
+    for action in ("add", "add-upgrade", "add"):
+        came = people.activity("installationUpdate", by=CAROL, action=action)
+        assert (await people.sends(came)).status == 200
+    await office.kept()
+    people.group.people.remove(CAROL)
+    await people.says("What is late?", by=CAROL, at=people.group)
+    await office.shown(lambda one: "does not know this account" in one.words, at=carols)
+    await people.says("approvals", by=CAROL)
+    await office.shown(lambda one: "Nothing waits for your answer." in one.words, at=carols)
+    greetings = [one for one in office.messages(carols) if "Write to me" in one.words]
+    assert len(greetings) == 1
+    assert not [one for one in connector.made("create") if CAROL in str(one.body)]
 
 
 async def test_a_question_about_a_message_quotes_it_and_is_answered_in_ones_own_chat(
