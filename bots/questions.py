@@ -98,6 +98,9 @@ class Questions:
         edit = await self._app.preview_edit(
             visit.caller, approval_id=approval.id, arguments=typed.arguments
         )
+        if edit.digest == approval.digest:
+            # The question's own digest is no word on a preview of what an edit would do.
+            raise InvalidInput("edit_changes_nothing")
         if ids.get("e") == edit.digest[:DIGEST_SHOWN]:
             await self._app.decide(
                 visit.caller,

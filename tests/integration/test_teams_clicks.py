@@ -220,6 +220,14 @@ async def test_an_edit_is_tried_again_shown_and_approved_as_it_was_shown(office:
         return sent
 
     assert "not valid" in (await sends(form, "")).words
+    same = str(question.arguments["task_id"])
+    forged = actions.carried({**on_card(question), "e": question.digest[: actions.DIGEST_SHOWN]})
+    for ids in (actions.carried(on_card(question)), forged):
+        nothing = await people.clicks(
+            actions.EDIT_FORM, ids=ids, by=BOB, at=card, typed={block: same}
+        )
+        assert "Change something" in nothing.words
+    assert (await now(office, question)).decisions == ()
     shown = (await sends(form, first)).card
     assert "Write the report" in str(shown)
     # Another in the last moment is shown first, too.
