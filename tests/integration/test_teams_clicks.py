@@ -280,6 +280,13 @@ async def test_what_has_changed_or_is_closed_is_shown_anew_and_decides_nothing(
         await connection.execute(
             update(approvals).where(approvals.c.id == question.id).values(expires_at=past)
         )
+    looked = await people.clicks("refresh", ids=actions.carried(on_card(question)), by=BOB, at=card)
+    assert ("Expired" in str(looked.card), can_decide(looked.card)) == (True, False)
+    for verb in (actions.EDIT, actions.DENY):
+        late = await people.clicks(verb, ids=actions.carried(on_card(question)), by=BOB, at=card)
+        assert late.words == "This approval is closed already: expired."
+    await people.says("approvals", by=BOB)
+    await office.shown(lambda one: "Nothing waits" in one.words, at=office.chat_of(BOB))
     late = await people.presses(card, actions.APPROVE, by=BOB)
     assert late.words == "This approval is closed already: expired."
     parts = office.world.assembly
