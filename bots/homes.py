@@ -13,6 +13,7 @@ from core.domain.tool import Tool
 from core.domain.verdict import RequireApproval
 from core.errors import NotFound
 from core.governance.judgement import Offer
+from core.ports import Clock
 
 RUNS: Final = 10
 QUESTIONS: Final = 10
@@ -69,8 +70,9 @@ class CompanyTools(Protocol):
 class Homes:
     """Puts together what somebody's page shows, from what they may see and nothing else."""
 
-    def __init__(self, app: App, *, tools: CompanyTools, pages_url: str) -> None:
+    def __init__(self, app: App, *, tools: CompanyTools, pages_url: str, clock: Clock) -> None:
         """Take the core's face; ``pages_url`` is where questions have their pages."""
+        self._clock = clock
         self._app = app
         self._tools = tools
         self._pages_url = pages_url
@@ -102,14 +104,15 @@ class Homes:
         if "approvals:decide" not in caller.scopes:
             return ()
         told: list[ApprovalView] = []
+        now = self._clock.now()
         for approval in await self._app.pending_for(caller, limit=QUESTIONS):
             try:
                 run = await self._app.run(caller, run_id=approval.run_id)
             except NotFound:
                 continue  # it was answered in this moment
             url = f"{self._pages_url}/approvals/{approval.id}"
-            told.append(approval_view(approval, run=run, url=url, may_edit=True))
-        return tuple(told)
+            told.append(approval_view(approval, run=run, url=url, may_edit=True, now=now))
+        return tuple(one for one in told if one.is_open)
 
     async def _switches(self, caller: Caller) -> tuple[Ability, ...]:
         if Role.ADMIN not in caller.principal.roles:

@@ -19,6 +19,7 @@ from core.domain.delivery import FollowedRun, Kind, Place, Wish
 from core.domain.ids import ApprovalId, RunId, TenantId
 from core.domain.run import Run
 from core.errors import NotFound, SallyportError
+from core.ports import Clock
 from core.store.approvals import StoredApprovals
 from core.store.chat_directory import ChatDirectory
 from core.store.chat_following import PutQuestion, StoredFollowing
@@ -76,6 +77,7 @@ class Teller:
         outboxes: Sequence[Outbox],
         pages_url: str,
         sources: SourcesOf,
+        clock: Clock,
     ) -> None:
         """Take how things are said there, and where they are read; ``pages_url`` is ours."""
         self._surfaces = {one.surface: one for one in surfaces}
@@ -87,6 +89,7 @@ class Teller:
         self._outboxes = outboxes
         self._pages_url = pages_url
         self._sources = sources
+        self._clock = clock
 
     async def run(self) -> None:
         """Tell until cancelled. Several processes may: each thing is told by the first."""
@@ -168,11 +171,16 @@ class Teller:
         approval = await self._approvals.get(tenant_id, approval_id=approval_id)
         followed = await self._following.followed(tenant_id, run_id=approval.run_id)
         places = await self._following.put_at(tenant_id, approval_id=approval_id)
-        if approval.state is ApprovalState.PENDING:
+        now = self._clock.now()
+        if approval.state_at(now) is ApprovalState.PENDING:
             places = await self._wanted(approval, followed=followed, there=places)
         run = await self._runs.get(tenant_id, run_id=approval.run_id)
         view = approval_view(
-            approval, run=run, url=f"{self._pages_url}/approvals/{approval_id}", may_edit=True
+            approval,
+            run=run,
+            url=f"{self._pages_url}/approvals/{approval_id}",
+            may_edit=True,
+            now=now,
         )
         wishes = [
             Wish(
@@ -186,7 +194,7 @@ class Teller:
             for one in places
             if one.place.surface in self._surfaces
         ]
-        if approval.state is ApprovalState.PENDING and approval.reminded:
+        if view.is_open and view.reminded:
             wishes += self._reminders(view, places=places)
         await self._following.tell_question(
             tenant_id, approval_id=approval_id, version=version, wishes=wishes, places=places

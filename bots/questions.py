@@ -20,6 +20,7 @@ from core.domain.approval import Answer, Approval, ApprovalState, GrantScope, Qu
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, TenantId
 from core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from core.ports import Clock
 
 _ANSWERS: Final = {
     actions.APPROVE: Answer.APPROVE,
@@ -41,8 +42,11 @@ class Schemas(Protocol):
 class Questions:
     """Takes answers to App, and tells whoever may not give one."""
 
-    def __init__(self, answering: Answering, *, schemas: Schemas, pages_url: str) -> None:
+    def __init__(
+        self, answering: Answering, *, schemas: Schemas, pages_url: str, clock: Clock
+    ) -> None:
         """Take what all have in common, what tools take, and where questions have their pages."""
+        self._clock = clock
         self._answering = answering
         self._app = answering.app
         self._rendering = answering.rendering
@@ -98,6 +102,9 @@ class Questions:
         edit = await self._app.preview_edit(
             visit.caller, approval_id=approval.id, arguments=typed.arguments
         )
+        if edit.digest == approval.digest:
+            # The question's own digest is no word on a preview of what an edit would do.
+            raise InvalidInput("edit_changes_nothing")
         if ids.get("e") == edit.digest[:DIGEST_SHOWN]:
             await self._app.decide(
                 visit.caller,
@@ -115,7 +122,7 @@ class Questions:
         """Return a question as it is shown to this person."""
         run = await self._app.run(visit.caller, run_id=approval.run_id)
         url = f"{self._pages_url}/approvals/{approval.id}"
-        return approval_view(approval, run=run, url=url, may_edit=True)
+        return approval_view(approval, run=run, url=url, may_edit=True, now=self._clock.now())
 
     async def _decide(
         self,
@@ -161,8 +168,9 @@ class Questions:
             return None
         if _is_own(visit, approval=approval):
             raise Forbidden("self_approval")
-        if approval.state is not ApprovalState.PENDING:
-            raise Conflict("approval_closed", state=approval.state.value)
+        state = approval.state_at(self._clock.now())
+        if state is not ApprovalState.PENDING:
+            raise Conflict("approval_closed", state=state.value)
         if shown != approval.digest[:DIGEST_SHOWN]:
             await self._changed(visit, Conflict("wrong_digest"), approval_id=approval_id)
             return None

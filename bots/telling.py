@@ -1,6 +1,7 @@
 """A run and a question as their surfaces tell of them: pure, from what is journalled."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from bots.views import ApprovalView, Line, Mark, RunView, Source, Stage, Undoable, Voice
@@ -52,8 +53,11 @@ def run_view(
     )
 
 
-def approval_view(approval: Approval, *, run: Run, url: str | None, may_edit: bool) -> ApprovalView:
+def approval_view(
+    approval: Approval, *, run: Run, url: str | None, may_edit: bool, now: datetime
+) -> ApprovalView:
     """Return what a question's card shows; ``url`` is where its page is."""
+    state = approval.state_at(now)
     preview = Preview.of_json(approval.preview) if approval.preview else None
     is_permit = approval.question is Question.PERMIT
     may_stand = is_permit and approval.risk is not Risk.IRREVERSIBLE
@@ -62,7 +66,7 @@ def approval_view(approval: Approval, *, run: Run, url: str | None, may_edit: bo
         run_id=approval.run_id,
         call_id=approval.call_id,
         question=approval.question,
-        state=approval.state,
+        state=state,
         tool=approval.tool,
         risk=approval.risk,
         requester=approval.requester.email,
@@ -83,7 +87,7 @@ def approval_view(approval: Approval, *, run: Run, url: str | None, may_edit: bo
         expires_at=approval.expires_at,
         url=url,
         scopes=(GrantScope.ONCE, GrantScope.RUN) if may_stand else (GrantScope.ONCE,),
-        may_edit=may_edit and is_permit and approval.state is ApprovalState.PENDING,
+        may_edit=may_edit and is_permit and state is ApprovalState.PENDING,
         reminded=approval.reminded,
         escalated_to=(approval.escalated_to or "the admins") if approval.escalated_at else "",
         edited_by=approval.edited.by if approval.edited else "",

@@ -30,6 +30,7 @@ from core.errors import (
 from core.words import sentence_of
 
 _HERE: Final = Path(__file__).parent
+_COME_AGAIN_SECONDS: Final = 5
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'{form_action}"
 )
@@ -125,6 +126,8 @@ class Pages:
         )
         if isinstance(error, LimitReached):
             page.headers["retry-after"] = str(error.retry_after_seconds)
+        elif isinstance(error, Unavailable):
+            page.headers["retry-after"] = str(_COME_AGAIN_SECONDS)
         return page
 
     def showing(self, handler: Handler) -> Handler:

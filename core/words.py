@@ -100,6 +100,7 @@ SENTENCES: Mapping[str, str] = {
     "only_once": "This can be approved only once, not as a standing permission: it is {detail}.",
     "run_at_work": "The run is at work on something else right now. Try again in a moment.",
     "call_begun": "This call was begun before and may have happened already, so it cannot be changed. Approve or deny it.",
+    "edit_changes_nothing": "That changes nothing about the call. Change something, or approve the call itself.",
     "requester_left": "Whoever asked for this is no longer known here, so it cannot be changed.",
     "invalid_deputy": "{email} cannot decide in your place: it takes another approver or admin of your company.",
     "invalid_absence": "You can be away until some time in the next {days} days.",

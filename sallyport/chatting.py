@@ -50,6 +50,7 @@ async def chatting(
             outboxes=[front.outbox for front in fronts],
             pages_url=url,
             sources=_sources,
+            clock=parts.clock,
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [group.create_task(_kept_up("telling", teller.run))]

@@ -62,7 +62,7 @@ class Common:
             clock=parts.clock,
             renew=parts.tokens.renew,
         )
-        self.homes = Homes(app, tools=self.switching, pages_url=url)
+        self.homes = Homes(app, tools=self.switching, pages_url=url, clock=parts.clock)
 
     def inbox(self, surface: str) -> Inbox:
         """Return a surface's inbox."""
@@ -113,7 +113,9 @@ class Common:
         return Handling(
             answering,
             asking=Asking(answering, threads=threads),
-            questions=Questions(answering, schemas=self.switching, pages_url=self.url),
+            questions=Questions(
+                answering, schemas=self.switching, pages_url=self.url, clock=self.parts.clock
+            ),
             clicks=Clicks(answering, switches=self.switching, links=linking),
             commands=Commands(answering, homes=self.homes, kept=kept),
             homes=self.homes,

@@ -78,7 +78,12 @@ async def teams_front(common: Common, pages: FrontPages) -> AsyncGenerator[Front
             kept=TeamsKept(common.arrived),
         )
         looking = Looking(
-            common.app, accounts=people, people=common, cards=rendering, pages_url=common.url
+            common.app,
+            accounts=people,
+            people=common,
+            cards=rendering,
+            pages_url=common.url,
+            clock=parts.clock,
         )
         events = TeamsEvents(
             workspaces=RememberedWorkspaces(parts.chat_workspaces, clock=parts.clock),
@@ -96,6 +101,7 @@ async def teams_front(common: Common, pages: FrontPages) -> AsyncGenerator[Front
                 conversations=conversations,
                 screens=answers,
                 sent=StoredOutbox(parts.database),
+                following=common.following,
                 outbox=outbox,
                 notes=rendering,
             ),

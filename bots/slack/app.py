@@ -41,14 +41,23 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _Object = dict[str, Any]  # Any: looked into by whoever needs it
 
 
+class _Pressed(BaseModel):
+    action_id: str | None
+
+
+class _Form(BaseModel):
+    callback_id: str | None = None
+
+
 class _Shape(BaseModel):
     """As much of a payload as Bolt looks into without looking first."""
 
     type: str | None = None
+    callback_id: str | None = None
     event: _Object = {}
-    view: _Object | None = None
+    view: _Form | None = None
     message: _Object | None = None
-    actions: Annotated[list[_Object], Field(min_length=1)] | None = None
+    actions: Annotated[list[_Pressed], Field(min_length=1)] | None = None
     authorizations: list[_Object] | None = None
     team: str | _Object | None = None
     enterprise: str | _Object | None = None

@@ -19,6 +19,7 @@ from bots.linking import Linking
 from bots.profiles import Remembered
 from bots.slack.calling import Clients, OfTenant
 from bots.slack.delivering import is_of_workspace
+from bots.slack.web import error_of
 from bots.visit import Visitor
 from core.domain.account import Account, Shown
 from core.domain.chat import Surface
@@ -32,6 +33,15 @@ LEFT: Final = "left_workspace"
 _SECONDS: Final = 10.0
 _SLACKBOT: Final = "USLACKBOT"
 _ENTERPRISE: Final = "E"
+# The SDK looks for attributes of an answer that is no object, and finds none.
+_UNREAD: Final = (
+    AttributeError,
+    OSError,
+    SlackClientError,
+    TimeoutError,
+    ValueError,
+    aiohttp.ClientError,
+)
 _NOT_THERE: Final = frozenset({"user_not_found", "user_not_visible"})
 _SYSTEM: Final = "system"
 
@@ -176,13 +186,13 @@ class SlackProfiles:
         try:
             user = await _user(client, account.user)
         except SlackApiError as error:
-            code = str(cast("Mapping[str, object]", error.response).get("error"))[:100]
+            code = error_of(error)
             if code in _NOT_THERE:
                 return None
             if is_of_workspace(code):
                 await self._clients.token_died(workspace)
             raise Unavailable("slack_unavailable", detail=code) from error
-        except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+        except _UNREAD as error:
             raise Unavailable("slack_unavailable", detail="no answer") from error
         found = profile_of(user)
         # Another's facts would be taken for theirs.

@@ -1,5 +1,6 @@
 """What becomes of an arrival from Teams: where it was is noted, and what was done is done."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
@@ -13,8 +14,8 @@ from bots.rendering import Notes
 from bots.teams.arrivals import Kept, Rated, Seen
 from bots.visit import Outbox, own_place
 from core.domain.canonical import JsonObject
-from core.domain.delivery import Arrival, Kind, Wish
-from core.domain.ids import TenantId
+from core.domain.delivery import Arrival, FollowedRun, Kind, Wish
+from core.domain.ids import RunId, TenantId
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -42,10 +43,18 @@ class Done(Protocol):
 class Sent(Protocol):
     """What was sent to Teams."""
 
-    async def key_of(
+    async def keys_of(
         self, tenant_id: TenantId, *, surface: str, workspace: str, message: str
-    ) -> str | None:
-        """Return what we call the message that the platform calls ``message``."""
+    ) -> Sequence[str]:
+        """Return what we call the messages that the platform calls ``message``."""
+        ...
+
+
+class Following(Protocol):
+    """Which runs are told where."""
+
+    async def followed(self, tenant_id: TenantId, *, run_id: RunId) -> FollowedRun | None:
+        """Return where a run is told; None where nowhere."""
         ...
 
 
@@ -67,6 +76,7 @@ class TeamsHandling:
         conversations: Conversations,
         screens: Done,
         sent: Sent,
+        following: Following,
         outbox: Outbox,
         notes: Notes,
     ) -> None:
@@ -75,6 +85,7 @@ class TeamsHandling:
         self._conversations = conversations
         self._screens = screens
         self._sent = sent
+        self._following = following
         self._outbox = outbox
         self._notes = notes
 
@@ -96,18 +107,12 @@ class TeamsHandling:
 
     async def _rating(self, arrival: Arrival, rated: Rated, seen: Seen) -> Deed | None:
         """Return thumbs as what they are on every surface: about a run."""
-        key = await self._sent.key_of(
-            arrival.tenant_id,
-            surface=arrival.surface,
-            workspace=arrival.workspace,
-            message=rated.message,
-        )
-        kind, _, rest = (key or "").partition(":")
-        if kind != "run":
+        channel = f"@{seen.user}" if seen.is_personal else seen.conversation
+        run_id = await self._told_in(arrival, channel=channel, message=rated.message)
+        if run_id is None:
             _log.info("teams.rated_nothing", tenant_id=str(arrival.tenant_id))
             return None
-        ids = {"r": rest.partition(":")[0]}
-        channel = f"@{seen.user}" if seen.is_personal else seen.conversation
+        ids = actions.of_run(run_id)
         # No trigger: below its own thumbs Teams shows nothing of ours.
         if not rated.good:
             return Submission(
@@ -120,13 +125,31 @@ class TeamsHandling:
         value = actions.carried({**ids, "v": actions.UP})
         return Click(user=seen.user, action=actions.FEEDBACK, value=value, channel=channel)
 
+    async def _told_in(self, arrival: Arrival, *, channel: str, message: str) -> RunId | None:
+        """Return the run that a message in a conversation tells of; None where it tells of none.
+
+        Of two conversations, each may have a message of the same id.
+        """
+        tenant_id, workspace = arrival.tenant_id, arrival.workspace
+        keys = await self._sent.keys_of(
+            tenant_id, surface=arrival.surface, workspace=workspace, message=message
+        )
+        for kind, _, rest in (key.partition(":") for key in keys):
+            if kind != "run":
+                continue
+            run_id = RunId(UUID(rest.partition(":")[0]))
+            followed = await self._following.followed(tenant_id, run_id=run_id)
+            if followed is not None and followed.place.address.partition("/")[0] == channel:
+                return run_id
+        return None
+
     async def _greet(self, arrival: Arrival, seen: Seen) -> None:
-        """Say in somebody's own chat what can be asked; once for each time the app came there."""
+        """Say in somebody's own chat what can be asked: once, however often the app comes there."""
         if not seen.is_personal or not seen.user:
             return
         payload: JsonObject = {**self._notes.help(), "final": True}
         place = own_place(arrival, user=seen.user)
-        wish = Wish(place=place, key=f"private:{arrival.id}", kind=Kind.PRIVATE, payload=payload)
+        wish = Wish(place=place, key=f"greeting:{seen.user}", kind=Kind.PRIVATE, payload=payload)
         await self._outbox.wish(arrival.tenant_id, wish)
 
 

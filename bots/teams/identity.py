@@ -143,8 +143,8 @@ class TeamsPeople:
             ask=lambda: self._asked(tenant_id, account=account, channel=channel),
         )
         if profile is None:
-            # Noted before anybody was asked; what is theirs would be told there.
-            await self._references.forget_person(tenant_id, workspace=workspace, user=user)
+            # What is not known in one conversation may be known in another.
+            self._remembered.forget(tenant_id, account=account)
         code = objection(profile, workspace=workspace)
         if code is not None or profile is None:
             raise Forbidden(code or "account_unknown")
@@ -172,5 +172,12 @@ class TeamsPeople:
         except WireUnreachable as error:
             raise Unavailable("teams_unavailable", detail="no answer") from error
         found = profile_of(member) if member is not None else None
-        # Another's facts would be taken for theirs.
-        return found if found is not None and found.user == account.user else None
+        if found is not None and found.user == account.user:
+            return found
+        if found is not None or channel.startswith("@"):
+            # Noted before anybody was asked: another's facts would be taken for theirs, and what is
+            # theirs be told where they are not. Nothing follows from not being where others are.
+            await self._references.forget_person(
+                tenant_id, workspace=account.workspace, user=account.user
+            )
+        return None

@@ -14,11 +14,12 @@ from bots.telling import approval_view
 from bots.views import ApprovalView
 from bots.visit import Visitor
 from core.app import App
-from core.domain.approval import Approval, ApprovalState
+from core.domain.approval import Approval
 from core.domain.canonical import JsonObject
 from core.domain.ids import ApprovalId, TenantId
 from core.domain.principal import Principal
 from core.errors import Forbidden, NotFound
+from core.ports import Clock
 
 
 class Accounts(Protocol):
@@ -57,9 +58,17 @@ class Looking:
     """Shows people their view of a card."""
 
     def __init__(
-        self, app: App, *, accounts: Accounts, people: Askable, cards: PersonalCards, pages_url: str
+        self,
+        app: App,
+        *,
+        accounts: Accounts,
+        people: Askable,
+        cards: PersonalCards,
+        pages_url: str,
+        clock: Clock,
     ) -> None:
         """Take the core's face, who people are, whom to ask, and how cards look."""
+        self._clock = clock
         self._app = app
         self._accounts = accounts
         self._people = people
@@ -84,14 +93,12 @@ class Looking:
         approval = await self._app.approval(visitor.caller, approval_id=approval_id)
         run = await self._app.run(visitor.caller, run_id=approval.run_id)
         url = f"{self._pages_url}/approvals/{approval_id}"
-        view = approval_view(approval, run=run, url=url, may_edit=True)
-        if await self._may_answer(approval, person=visitor.person):
+        view = approval_view(approval, run=run, url=url, may_edit=True, now=self._clock.now())
+        if view.is_open and await self._may_answer(approval, person=visitor.person):
             return self._cards.decider_card(view)
         return card_of(self._cards.approval_payload(view, decides=False))
 
     async def _may_answer(self, approval: Approval, *, person: Principal) -> bool:
-        if approval.state is not ApprovalState.PENDING:
-            return False
         return any(one.id == person.id for one in await self._people.eligible(approval))
 
 

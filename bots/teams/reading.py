@@ -72,7 +72,7 @@ def activity_of(payload: JsonObject) -> Activity | None:
 
 def look(activity: Activity) -> Look | None:
     """Return what a card's refresh asks for; None where it is something else."""
-    if activity.name != "adaptiveCard/action":
+    if activity.name != "adaptiveCard/action" or not _is_of_person(activity):
         return None
     try:
         said = ExecuteValue.model_validate(activity.value)
@@ -86,7 +86,7 @@ def look(activity: Activity) -> Look | None:
 
 def read(activity: Activity) -> TeamsReading | None:
     """Return what an activity is to us; None where nothing."""
-    if not activity.sender.aad or activity.sender.role == "bot":
+    if not _is_of_person(activity):
         return _came_or_went(activity)
     try:
         return _READERS.get((activity.type, activity.name), _nothing)(activity)
@@ -111,6 +111,11 @@ def text_of_html(body: str) -> str:
     told = _TAG.sub(lambda found: "\n" if found[2].lower() in _BREAKS else "", told)
     lines = (" ".join(line.split()) for line in html.unescape(told).split("\n"))
     return storable("\n".join(line for line in lines if line)[:TEXT])
+
+
+def _is_of_person(activity: Activity) -> bool:
+    """Return whether somebody who has an account did it, and no bot."""
+    return bool(activity.sender.aad) and activity.sender.role != "bot"
 
 
 def _message(activity: Activity) -> TeamsReading | None:

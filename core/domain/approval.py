@@ -113,6 +113,11 @@ class Approval:
         """The answers that count: those to what the call is now."""
         return tuple(one for one in self.decisions if one.digest == self.digest)
 
+    def state_at(self, now: datetime) -> ApprovalState:
+        """Return the state: an open question whose time is over is expired, noted or not."""
+        is_over = self.state is ApprovalState.PENDING and self.expires_at <= now
+        return ApprovalState.EXPIRED if is_over else self.state
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:

@@ -57,12 +57,16 @@ class Client:
 
 @dataclass(slots=True)
 class _Known:
-    """One provider as it was last seen; ``at`` and ``asked_at`` are monotonic seconds."""
+    """One provider as it was last seen; ``at`` and ``keys_at`` are monotonic seconds.
+
+    ``keys_missed``: its keys were asked for last, and could not be had.
+    """
 
     configuration: Configuration | None = None
     at: float = 0.0
     keys: dict[str, JWKDict] = field(default_factory=dict[str, JWKDict])
     keys_at: float | None = None
+    keys_missed: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -122,20 +126,20 @@ class OpenId:
         """Return the claims of a token that the issuer has signed for this audience, now.
 
         Only the issuer's own keys count, found by key id, and only ``ALGORITHMS``, whatever the
-        token's header names.
+        token's header names. For what would be no good with any key, none is asked for.
         """
         if len(token) > _LONGEST_TOKEN:
             raise _refused("its token is too long")
         with _believed():
-            header = cast("JsonObject", self._jws.get_unverified_header(token))
+            told = self._jws.decode_complete(token, options={"verify_signature": False})
+        header, claims = cast("JsonObject", told["header"]), _object(told["payload"])
         algorithm, kid = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in header:
             raise _refused("its token is signed in a way that does not count")
+        self._check(claims, issuer=issuer, audience=audience)
         key = await self._key(issuer, kid=kid if isinstance(kid, str) else "", algorithm=algorithm)
         with _believed():
-            payload = cast("bytes", self._jws.decode(token, key, algorithms=[algorithm]))
-        claims = _object(payload)
-        self._check(claims, issuer=issuer, audience=audience)
+            self._jws.decode(token, key, algorithms=[algorithm])
         return claims
 
     def check_address(self, url: str) -> None:
@@ -178,9 +182,13 @@ class OpenId:
             unknown = _chosen(known.keys, kid=kid, algorithm=algorithm) is None
             if age is None or age > _KEPT_SECONDS or (unknown and age > _LOOKED_AGAIN_SECONDS):
                 # Marked before the look: one that fails is not tried again with every token.
-                known.keys_at = now
+                known.keys_at, known.keys_missed = now, True
                 known.keys = _keys(await self._json(configuration.jwks_uri))
+                known.keys_missed = False
             found = _chosen(known.keys, kid=kid, algorithm=algorithm)
+            missed = known.keys_missed
+        if found is None and missed:
+            raise Unavailable("provider_unavailable", detail="its keys could not be had")
         if found is None:
             raise _refused("its token is signed with a key that it does not publish")
         with _believed():

@@ -176,22 +176,21 @@ class StoredOutbox:
         async with self._database.for_tenant(parcel.tenant_id) as connection:
             await connection.execute(_SENT, message)
 
-    async def key_of(
+    async def keys_of(
         self, tenant_id: TenantId, *, surface: str, workspace: str, message: str
-    ) -> str | None:
-        """Return what we call the message that the platform calls ``message`` (its ``id``)."""
-        query = (
-            select(chat_messages.c.key)
-            .where(
-                chat_messages.c.tenant_id == tenant_id,
-                chat_messages.c.surface == surface,
-                chat_messages.c.workspace == workspace,
-                chat_messages.c.sent["id"].astext == message,
-            )
-            .limit(1)
+    ) -> tuple[str, ...]:
+        """Return what we call the messages that the platform calls ``message`` (their ``id``).
+
+        There may be one in each of several conversations.
+        """
+        query = select(chat_messages.c.key).where(
+            chat_messages.c.tenant_id == tenant_id,
+            chat_messages.c.surface == surface,
+            chat_messages.c.workspace == workspace,
+            chat_messages.c.sent["id"].astext == message,
         )
         async with self._database.for_tenant(tenant_id) as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            return tuple((await connection.execute(query)).scalars())
 
     async def delivered(self, parcel: Parcel, *, at: datetime) -> bool:
         """Note that the message is as it was wished; False where a newer wish has come."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -54,7 +55,10 @@ class Listeners:
         for event in ("app_mention", "message", "app_uninstalled"):
             bolt.event(event)(taking(event))
         bolt.command("/sallyport")(taking("command"))
-        bolt.action("approve")(taking("approve"))
+        # As ours are: whatever the name, it is looked into.
+        bolt.action(re.compile(""))(taking("approve"))
+        bolt.view(re.compile(""))(taking("view"))
+        bolt.message_shortcut("ask")(taking("shortcut"))
 
     def kinds(self) -> list[str]:
         return [kind for kind, _, _ in self.came]
@@ -206,6 +210,13 @@ async def test_what_concerns_nobody_here_is_taken_and_dropped(
         {"view": 5, "type": "view_submission"},
         {"actions": [], "type": "block_actions", "team": {"id": "T0001"}},
         {"actions": 5, "type": "block_actions", "team": {"id": "T0001"}},
+        {"actions": [{"action_id": 5}], "type": "block_actions", "team": {"id": "T0001"}},
+        {"actions": [{"action_id": None}], "type": "block_actions", "team": {"id": "T0001"}},
+        {"actions": [{"value": "x"}], "type": "block_actions", "team": {"id": "T0001"}},
+        {"type": "block_actions", "team": {"id": "T0001"}},
+        {"actions": [{"action_id": "approve"}, 5], "type": "block_actions"},
+        {"view": {"callback_id": 5}, "type": "view_submission", "user": {"team_id": "T0001"}},
+        {"callback_id": 5, "type": "message_action", "team": {"id": "T0001"}},
         {"enterprise": 5},
         {"user": 5},
         {},

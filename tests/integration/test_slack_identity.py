@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -48,6 +49,8 @@ class Slack:
     users: dict[str, Json] = field(default_factory=dict[str, Json])
     refusal: str | None = None
     status: int = 200
+    words: str | None = None
+    kind: str = "text/html"
     asked: int = 0
     died: list[str] = field(default_factory=list[str])
     workspace: Workspace | None = None
@@ -55,6 +58,8 @@ class Slack:
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         user = self.users.get(request.query_params.get("user", ""))
+        if self.words is not None:
+            return Response(self.words, self.status, media_type=self.kind)
         if self.refusal is not None:
             return JSONResponse({"ok": False, "error": self.refusal}, self.status)
         if user is None:
@@ -283,6 +288,17 @@ async def test_where_slack_cannot_be_asked_nobody_has_rights(acme: Acme, refusal
     assert bool(acme.slack.died) == (refusal == "invalid_auth")
     acme.slack.refusal = None
     assert (await acme.who()).person
+
+
+async def test_what_is_no_answer_of_slack_s_gives_nobody_rights(acme: Acme) -> None:
+    for acme.slack.status, acme.slack.kind, acme.slack.words in product(
+        (200, 404, 500),
+        ("text/html", "text/plain", "application/json"),
+        ("<html>upstream trouble</html>", "", "[]", "null", '"text"'),
+    ):
+        with pytest.raises(Unavailable, match="slack_unavailable"):
+            await acme.who()
+    assert acme.slack.died == []
 
 
 async def test_where_nobody_answers_nobody_has_rights(acme: Acme) -> None:

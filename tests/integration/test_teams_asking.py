@@ -12,7 +12,7 @@ from core.domain.quoted import Speaker
 from core.domain.run import Run, RunStatus
 from tests.databases import Urls
 from tests.pages import Site
-from tests.teams.conversations import ALICE, BOB, Conversation, Person
+from tests.teams.conversations import ALICE, BOB, CAROL, Conversation, Person
 from tests.teams.login import TENANT
 from tests.teams.office import Office, office_on
 from tests.waiting import until
@@ -207,6 +207,24 @@ async def test_who_is_no_full_member_of_the_tenant_is_offered_nothing(office: Of
     assert await runs(office, count=0) == []
 
 
+async def test_the_app_greets_once_and_knows_the_way_back_to_whoever_is_not_everywhere(
+    office: Office,
+) -> None:
+    people, connector, carols = office.people, office.connector, office.chat_of(CAROL)
+    for action in ("add", "add-upgrade", "add"):
+        came = people.activity("installationUpdate", by=CAROL, action=action)
+        assert (await people.sends(came)).status == 200
+    await office.kept()
+    people.group.people.remove(CAROL)
+    await people.says("What is late?", by=CAROL, at=people.group)
+    await office.shown(lambda one: "does not know this account" in one.words, at=carols)
+    await people.says("approvals", by=CAROL)
+    await office.shown(lambda one: "Nothing waits for your answer." in one.words, at=carols)
+    greetings = [one for one in office.messages(carols) if "Write to me" in one.words]
+    assert len(greetings) == 1
+    assert not [one for one in connector.made("create") if CAROL in str(one.body)]
+
+
 async def test_a_question_about_a_message_quotes_it_and_is_answered_in_ones_own_chat(
     office: Office,
 ) -> None:
@@ -261,6 +279,8 @@ async def test_a_run_is_stopped_undone_and_rated_where_it_is_told(office: Office
     await office.shown(lambda one: "somebody else's" in one.words, at=office.chat_of(BOB))
     assert (await people.rates(answer, by=ALICE, good=True)).json == {}
     assert (await people.rates(answer, by=ALICE, good=False, words="Too long.")).json == {}
+    # Each conversation names its messages by itself: this is none of the group's.
+    await people.rates(replace(answer, conversation=people.group), by=ALICE, good=True)
     await people.rates(replace(answer, id="1"), by=ALICE, good=True)
     await office.kept()
     (rated, _) = await runs(office, count=2)

@@ -220,6 +220,14 @@ async def test_an_edit_is_tried_again_shown_and_approved_as_it_was_shown(office:
         return sent
 
     assert "not valid" in (await sends(form, "")).words
+    same = str(question.arguments["task_id"])
+    forged = actions.carried({**on_card(question), "e": question.digest[: actions.DIGEST_SHOWN]})
+    for ids in (actions.carried(on_card(question)), forged):
+        nothing = await people.clicks(
+            actions.EDIT_FORM, ids=ids, by=BOB, at=card, typed={block: same}
+        )
+        assert "Change something" in nothing.words
+    assert (await now(office, question)).decisions == ()
     shown = (await sends(form, first)).card
     assert "Write the report" in str(shown)
     # Another in the last moment is shown first, too.
@@ -272,6 +280,13 @@ async def test_what_has_changed_or_is_closed_is_shown_anew_and_decides_nothing(
         await connection.execute(
             update(approvals).where(approvals.c.id == question.id).values(expires_at=past)
         )
+    looked = await people.clicks("refresh", ids=actions.carried(on_card(question)), by=BOB, at=card)
+    assert ("Expired" in str(looked.card), can_decide(looked.card)) == (True, False)
+    for verb in (actions.EDIT, actions.DENY):
+        late = await people.clicks(verb, ids=actions.carried(on_card(question)), by=BOB, at=card)
+        assert late.words == "This approval is closed already: expired."
+    await people.says("approvals", by=BOB)
+    await office.shown(lambda one: "Nothing waits" in one.words, at=office.chat_of(BOB))
     late = await people.presses(card, actions.APPROVE, by=BOB)
     assert late.words == "This approval is closed already: expired."
     parts = office.world.assembly

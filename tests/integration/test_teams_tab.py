@@ -325,10 +325,20 @@ async def test_guests_have_no_tab_and_members_have(tab: Tab) -> None:
     assert (await tab.ask(token=own)).status == 200
 
 
-async def test_where_entra_cannot_be_asked_it_is_said_so(tab: Tab) -> None:
-    tab.entra.tenants[ENTRA].configuration = {"jwks_uri": "http://127.0.0.1:1/keys"}
-    page = await tab.ask(token=tab.entra.token())
-    assert (page.status, "provider_unavailable" in page.shown) == (503, True)
+async def test_where_entra_cannot_be_asked_only_what_may_be_good_is_told_so(tab: Tab) -> None:
+    entra = tab.entra.tenants[ENTRA]
+    entra.configuration = {"jwks_uri": "http://127.0.0.1:1/keys"}
+    for wrong in ("expired", "of another issuer", "not yet valid"):
+        await refused(tab, token=tab.entra.token(**WRONG[wrong]))
+    entra.algorithm = "HS256"
+    await refused(tab, token=tab.entra.token())
+    entra.algorithm = "RS256"
+    assert tab.entra.asked == []
+    # Its keys are not looked for again with every token: it is no word on any of them.
+    for _ in range(2):
+        page = await tab.ask(token=tab.entra.token())
+        assert (page.status, "provider_unavailable" in page.shown) == (503, True)
+        assert int(page.headers["retry-after"]) > 0
 
 
 async def refused(tab: Tab, *, token: str) -> None:

@@ -167,13 +167,15 @@ class Desk:
             clock=assembly.clock,
             renew=assembly.tokens.renew,
         )
-        homes = Homes(self.app, tools=switching, pages_url=PAGES)
+        homes = Homes(self.app, tools=switching, pages_url=PAGES, clock=assembly.clock)
         profiles = RememberedProfiles(self.slack, clock=assembly.clock)
         people = SlackPeople(profiles, linking=self.linking)
         handling = Handling(
             answering,
             asking=Asking(answering, threads=self.slack),
-            questions=Questions(answering, schemas=switching, pages_url=PAGES),
+            questions=Questions(
+                answering, schemas=switching, pages_url=PAGES, clock=assembly.clock
+            ),
             clicks=Clicks(answering, switches=switching, links=self.linking),
             commands=Commands(answering, homes=homes, kept=self.inbox),
             homes=homes,

@@ -41,7 +41,7 @@ async def served_tab(
                 resource=resource_of(app_id, url=public_url),
             ),
             links=parts.linking,
-            homes=Homes(world.app, tools=switching(parts), pages_url=public_url),
+            homes=Homes(world.app, tools=switching(parts), pages_url=public_url, clock=parts.clock),
             acting=parts.acting,
             companies=parts.people,
             pages=Pages(),

@@ -19,7 +19,7 @@ from core.domain.canonical import JsonObject
 from core.domain.chat import Surface, Workspace, WorkspaceState
 from core.domain.ids import PrincipalId, TenantId
 from core.errors import Forbidden, NotFound, SallyportError, Unavailable
-from tests.teams.said import TENANT, Payload, a_click, a_message, a_question_about
+from tests.teams.said import ALICE, TENANT, Payload, a_click, a_message, a_question_about
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ACME = Workspace(
@@ -136,6 +136,10 @@ async def test_a_card_is_looked_at_as_somebody_in_the_place_where_it_stands() ->
     own, group, channel = [place for _, place in edge.asked]
     assert own.startswith("@")
     assert (group[:3], ";" in channel, edge.rows) == ("19:", False, {})
+    for who in ({"id": "29:nobody"}, {"id": "28:bot", "role": "bot", "aadObjectId": ALICE}):
+        answer = await edge.answers_to(a_click("refresh") | {"from": who})
+        assert answer["statusCode"] == 403
+    assert (len(edge.asked), edge.rows) == (3, {})
 
 
 async def test_what_was_left_in_this_moment_is_taken_and_dropped() -> None:
