@@ -1,7 +1,7 @@
 """The one way to PostgreSQL: transactions that belong to a tenant, and the few hot functions."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
@@ -23,6 +23,7 @@ _LEASE_LOST = "SP001"
 _STALE_EPOCH = "SP002"
 _STATEMENT_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
+_HOT_SECONDS = _CONNECT_SECONDS + _STATEMENT_SECONDS  # until a connection is free, and then to run
 _STATEMENTS = 400  # there are fewer; with the driver's hundred, some are prepared again and again
 
 
@@ -30,6 +31,17 @@ class _Driver(Protocol):
     """What we ask of the driver's connection under SQLAlchemy's adapter."""
 
     def is_closed(self) -> bool: ...
+
+
+class _Adapter(Protocol):
+    """What we ask of SQLAlchemy's adapter of the driver."""
+
+    def connect(
+        self,
+        *,
+        async_creator_fn: Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]],
+        prepared_statement_cache_size: int,
+    ) -> DBAPIConnection: ...
 
 
 class _Connection(asyncpg.Connection):
@@ -80,8 +92,8 @@ class Database:
         self._hot: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
         self._engine = create_async_engine(
-            f"postgresql+asyncpg://?prepared_statement_cache_size={_STATEMENTS}",
-            async_creator=self._connect,
+            "postgresql+asyncpg://",
+            creator=self._adapted,
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_timeout=_CONNECT_SECONDS,
@@ -161,7 +173,8 @@ class Database:
         """
         pool = self._hot or await self.open()
         with _translated():
-            return cast("object", await pool.fetchval(query, *arguments))
+            async with asyncio.timeout(_HOT_SECONDS):
+                return cast("object", await pool.fetchval(query, *arguments))
 
     @asynccontextmanager
     async def listening(self, channel: str) -> AsyncGenerator["Line"]:
@@ -178,6 +191,13 @@ class Database:
                 yield line
             finally:
                 connection.terminate()
+
+    def _adapted(self) -> DBAPIConnection:
+        """Connect as ``async_creator`` would, which has no room for the adapter's own options."""
+        adapter = cast("_Adapter", self._engine.dialect.dbapi)
+        return adapter.connect(
+            async_creator_fn=self._connect, prepared_statement_cache_size=_STATEMENTS
+        )
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(

@@ -77,5 +77,14 @@ async def test_what_fails_in_a_tenants_transaction_is_undone(urls: Urls) -> None
             assert await connection.scalar(text("select count(*) from tenants")) == 1
 
 
+async def test_no_statement_is_prepared_twice(urls: Urls) -> None:
+    statements = [text(f"select {number}") for number in range(200)]
+    prepared = text("select count(*) from pg_prepared_statements where statement like 'select %'")
+    async with database_on(urls, pool_size=1) as database, database.without_tenant() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+        assert await connection.scalar(prepared) >= len(statements)
+
+
 class _Failed(Exception):
     """What a test raises inside a transaction."""
