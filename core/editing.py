@@ -52,7 +52,7 @@ class Editing:
         )
         match await self._judge.judge(call, standing=standing, scopes=scopes):
             case Judgement(verdict=Deny() as deny):
-                raise refusal_of(deny)
+                raise refusal_of(deny, tool=call.tool)
             case (
                 Judgement(
                     verdict=RequireApproval() as verdict,

@@ -123,7 +123,7 @@ class Door:
     ) -> Judgement:
         judgement = await self._judge.judge(call, standing=standing, scopes=scopes)
         if isinstance(judgement.verdict, Deny):
-            raise refusal_of(judgement.verdict)
+            raise refusal_of(judgement.verdict, tool=call.tool)
         return judgement
 
     async def _turn_away(self, call: ToolCall, *, refusal: Refused) -> None:

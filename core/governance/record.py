@@ -208,9 +208,9 @@ def people_told(covered: Covered | None) -> dict[str, Json]:
     return {"approved_by": list(covered.by), "how": covered.how, "reference": covered.reference}
 
 
-def refusal_of(deny: Deny) -> Refused:
+def refusal_of(deny: Deny, *, tool: str) -> Refused:
     """Return the refusal that a caller without a run gets for ``deny``."""
-    return Forbidden(deny.code, reason=deny.reason, rules=list(deny.rules))
+    return Forbidden(deny.code, tool=tool, reason=deny.reason, rules=list(deny.rules))
 
 
 def failed_by(refusal: Refused) -> Failed:

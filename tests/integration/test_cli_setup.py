@@ -132,7 +132,9 @@ def test_tool_that_is_switched_off_is_refused_until_it_is_on_again(cli: CommandL
     )
     cli.json("tool", "disable", "search_documents", "--tenant=acme")
     assert cli.json("tool", "show", "search_documents", "--tenant=acme")["enabled"] is False
-    assert cli.json(*call, code=1)["error"]["code"] == "tool_disabled"
+    error = cli.json(*call, code=1)["error"]
+    assert error["code"] == "tool_disabled"
+    assert error["message"].startswith("The tool search_documents is switched off")
     cli.json("tool", "enable", "search_documents", "--tenant=acme")
     assert cli.json(*call)["status"] == "succeeded"
     listed = cli.run("tool", "list", "--tenant=acme").out
