@@ -64,7 +64,7 @@ def is_closed(code: str) -> bool:
 
 def next_call(parcel: Parcel) -> ApiCall | None:
     """Return the next call; None where the message is as wished."""
-    if "dropped" in parcel.sent:
+    if parcel.sent.get("dropped") == str(parcel.id):
         return None
     conversation = _conversation(parcel)
     if conversation is None:
@@ -141,7 +141,7 @@ def _after_refused(parcel: Parcel, call: ApiCall, *, code: str) -> JsonObject | 
     if code in _CLOSED:
         # Nobody was ever seen there: who has not met the agent is told nothing by it.
         is_missed = code != NO_REFERENCE or parcel.wish.kind is not Kind.PRIVATE
-        return None if is_missed else {**sent, "dropped": True}
+        return None if is_missed else {**sent, "dropped": str(parcel.id)}
     if code == CONVERSATION_GONE:
         return _elsewhere(sent) if call.method != "conversations.create" else None
     if call.method == "stream.begin":

@@ -484,6 +484,9 @@ def test_an_answer_that_was_deleted_is_said_anew_without_its_card() -> None:
 
 def test_a_note_to_somebody_who_was_never_seen_is_dropped_but_a_question_is_not() -> None:
     note = a_parcel(said("You are linked."), address=OWN, kind=Kind.PRIVATE)
-    assert taken(refused(note, NO_REFERENCE))[1] == []
+    dropped = refused(note, NO_REFERENCE)
+    assert taken(dropped)[1] == []
+    # Wished again later, when they may have been seen, it is said.
+    assert methods(taken(replace(dropped, id=uuid4()))[1]) == methods(taken(note)[1]) != []
     question = a_parcel(said("May it?"), address=OWN, kind=Kind.APPROVAL)
     assert sent_after(question, call_of(question), Never(code=NO_REFERENCE)) is None
