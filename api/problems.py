@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core.errors import (
+    COME_AGAIN_SECONDS,
     Conflict,
     Fact,
     Forbidden,
@@ -24,7 +25,6 @@ from core.errors import (
 from core.words import sentence_for, sentence_of
 
 MEDIA_TYPE = "application/problem+json"
-_COME_AGAIN_SECONDS = 5
 _STATUS_OF_CODE: Mapping[str, int] = {
     "malformed_body": 400,
     "body_too_large": 413,
@@ -123,6 +123,6 @@ def _headers_of(error: SallyportError) -> dict[str, str]:
         case LimitReached():
             return {"retry-after": str(max(1, math.ceil(error.retry_after_seconds)))}
         case Unavailable() | Misconfigured():
-            return {"retry-after": str(_COME_AGAIN_SECONDS)}
+            return {"retry-after": str(COME_AGAIN_SECONDS)}
         case _:
             return {}

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from core.domain.canonical import Json
 from core.domain.sign_in import SignedIn
 from core.errors import (
+    COME_AGAIN_SECONDS,
     Conflict,
     Forbidden,
     InvalidInput,
@@ -30,7 +31,6 @@ from core.errors import (
 from core.words import sentence_of
 
 _HERE: Final = Path(__file__).parent
-_COME_AGAIN_SECONDS: Final = 5
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'{form_action}"
 )
@@ -127,7 +127,7 @@ class Pages:
         if isinstance(error, LimitReached):
             page.headers["retry-after"] = str(error.retry_after_seconds)
         elif isinstance(error, Unavailable):
-            page.headers["retry-after"] = str(_COME_AGAIN_SECONDS)
+            page.headers["retry-after"] = str(COME_AGAIN_SECONDS)
         return page
 
     def showing(self, handler: Handler) -> Handler:

@@ -23,6 +23,10 @@ Errors carry a ``code`` and typed ``facts``, no prose: ``core.words`` turns both
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
+
+COME_AGAIN_SECONDS: Final = 5
+"""When it is worth asking again where a part was not there (``Unavailable``)."""
 
 Fact = str | int | float | bool | None | list[str]
 

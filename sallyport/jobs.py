@@ -6,7 +6,7 @@ from typing import Final
 
 from approvals.expiry import Expiry
 from core.domain.ids import TenantId
-from core.durable.schedule import Job
+from core.durable.schedule import NOT_URGENT_SECONDS, Job
 from core.identity.keys import SigningKey
 from core.ports import Clock, Dispatcher
 from core.store.approvals import StoredApprovals
@@ -23,7 +23,6 @@ _SEAL_SECONDS: Final = 0.5
 _EXPIRE_SECONDS: Final = 5.0
 _REMIND_SECONDS: Final = 20.0
 _FORGET_SECONDS: Final = 600.0
-_FORGET_FIRST_SECONDS: Final = 60.0
 _CHAT_KEPT: Final = timedelta(days=7)
 
 
@@ -80,7 +79,7 @@ def _forgetting(name: str, run: Callable[[], Awaitable[None]]) -> Job:
     return Job(
         name=name,
         every_seconds=_FORGET_SECONDS,
-        first_after_seconds=_FORGET_FIRST_SECONDS,
+        first_after_seconds=NOT_URGENT_SECONDS,
         run=run,
     )
 

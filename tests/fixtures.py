@@ -62,9 +62,7 @@ def urls(
     kept_connections: None,  # noqa: ARG001 - closed after the last of these
 ) -> Generator[Urls]:
     """Give the test a database that the real migrations have built, for itself alone."""
-    name = clean_databases.take()
-    yield clean_databases.urls(name)
-    clean_databases.give_back(name)
+    yield from _lent(clean_databases)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +71,13 @@ def module_urls(
     kept_connections: None,  # noqa: ARG001 - closed after the last of these
 ) -> Generator[Urls]:
     """Give the module a database that its tests hand on to each other."""
-    name = clean_databases.take()
-    yield clean_databases.urls(name)
-    clean_databases.give_back(name)
+    yield from _lent(clean_databases)
+
+
+def _lent(databases: CleanDatabases) -> Generator[Urls]:
+    name = databases.take()
+    yield databases.urls(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from core.domain.ids import RunId, TenantId
 from core.durable import segment as of_segment
 from core.durable.disconnect import Connections, engine_of
 from core.durable.room import Room
-from core.durable.schedule import Job, Schedule
+from core.durable.schedule import NOT_URGENT_SECONDS, Job, Schedule
 from core.durable.takeover import Claimed, Directory, Pace, Pulse, Requeue, Takeover
 from core.errors import LeaseLost, Misconfigured, Unavailable
 from core.ports import Clock, Dispatcher
@@ -45,7 +45,6 @@ _RETRY_FIRST_SECONDS = 0.1
 _RETRY_MOST_SECONDS = 3.0
 _RETRY_IN_ALL_SECONDS = 600.0
 _FORGET_EVERY_SECONDS = 300.0
-_FORGET_FIRST_SECONDS = 60.0
 _FORGET_AFTER = timedelta(hours=1)
 _FORGET_AT_ONCE = 500
 _PACE = Pace()
@@ -118,7 +117,7 @@ class SegmentWorker(Dispatcher):
             Job(
                 name="forget_finished",
                 every_seconds=_FORGET_EVERY_SECONDS,
-                first_after_seconds=_FORGET_FIRST_SECONDS,
+                first_after_seconds=NOT_URGENT_SECONDS,
                 run=self.forget_finished,
             ),
         )

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
+
+NOT_URGENT_SECONDS: Final = 60.0
+"""How long after a start that is done first which is not urgent: no start waits for it."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -61,21 +61,20 @@ class _TenantsTransaction(Transaction):
 
     def __init__(self, connection: _Connection, tenant_id: TenantId) -> None:
         super().__init__(connection, isolation=None, readonly=False, deferrable=False)
-        self._tenants = connection
         # Hex digits are all that can come between the quotes: there are no parameters here.
         self._begin = f"begin; set local app.tenant_id = '{tenant_id.hex}'"
 
     async def start(self) -> None:
         """Begin."""
-        await self._tenants.execute(self._begin)
+        await self._connection.execute(self._begin)
 
     async def commit(self) -> None:
         """Keep what was done."""
-        await self._tenants.execute("commit")
+        await self._connection.execute("commit")
 
     async def rollback(self) -> None:
         """Undo what was done."""
-        await self._tenants.execute("rollback")
+        await self._connection.execute("rollback")
 
 
 class Database:

@@ -103,8 +103,8 @@ async def append_events(
     connection: AsyncConnection, tenant_id: TenantId, *, run_id: RunId, events: tuple[Happened, ...]
 ) -> None:
     """Add run events in the caller's transaction, which holds the run's row from here on."""
-    count = {"tenant": tenant_id, "run": run_id, "count": len(events)}
-    last = (await connection.execute(_NUMBER_EVENTS, count)).scalar_one()
+    numbered = {"tenant": tenant_id, "run": run_id, "count": len(events)}
+    last = (await connection.execute(_NUMBER_EVENTS, numbered)).scalar_one()
     first = last - len(events) + 1
     await connection.execute(
         _ADD_EVENTS,
